@@ -1,0 +1,230 @@
+import { createHash } from 'node:crypto';
+import { jid as parseJidText } from '@xmpp/jid';
+import { Fault } from './faults.js';
+
+declare const brand: unique symbol;
+type Brand<T, Name extends string> = T & { readonly [brand]: Name };
+
+/** An absolute http(s) URL without credentials, fragment or odd characters: the only kind of URL that is ever polled. */
+export type FeedUrl = Brand<string, 'FeedUrl'>;
+/** Ten characters [a-z2-7]: a short hash of a feed's URL. */
+export type FeedId = Brand<string, 'FeedId'>;
+/** The canonical XEP-0060 NodeID of a feed: readable host, then the FeedId; only [a-z0-9._-]. */
+export type NodeId = Brand<string, 'NodeId'>;
+/** 32 hexadecimal digits: an entry for the life of the entry, and the XEP-0059 cursor. */
+export type ItemId = Brand<string, 'ItemId'>;
+
+/** RFC 4287 text construct. `xhtml` is the inside of the <div>, as XML text; `html` is unescaped markup. */
+export interface Text {
+  readonly type: 'text' | 'html' | 'xhtml';
+  readonly value: string;
+  /** xml:lang, where it differs from the feed's. */
+  readonly lang?: string;
+  /** xml:base, absolute; present only where `value` may hold relative references. */
+  readonly base?: string;
+}
+
+/** RFC 4287 4.1.3.2: content that lives somewhere else. */
+export interface OutOfLine {
+  readonly type: 'src';
+  readonly src: string;
+  readonly mediaType?: string;
+}
+
+/** RFC 4287 3.2. At least one field is there. */
+export interface Person {
+  readonly name?: string;
+  readonly email?: string;
+  readonly uri?: string;
+}
+
+/** RFC 4287 4.2.7. `href` is absolute; enclosures are links with rel "enclosure"; `length` is in bytes. */
+export interface Link {
+  readonly href: string;
+  readonly rel: string;
+  readonly type?: string;
+  readonly hreflang?: string;
+  readonly title?: string;
+  readonly length?: number;
+}
+
+/** RFC 4287 4.2.2. */
+export interface Category {
+  readonly term: string;
+  readonly scheme?: string;
+  readonly label?: string;
+}
+
+/** Media RSS: one media:content with what belongs to it, or a lone media:thumbnail (medium "thumbnail"). Sizes in px. */
+export interface Media {
+  readonly url: string;
+  readonly medium?: string;
+  readonly type?: string;
+  readonly width?: number;
+  readonly height?: number;
+  readonly title?: string;
+}
+
+/** What a feed says of itself; also an entry's atom:source (RFC 4287 4.2.11). */
+export interface Source {
+  readonly id?: string;
+  readonly title?: Text;
+  readonly subtitle?: Text;
+  readonly links: readonly Link[];
+  readonly authors: readonly Person[];
+  readonly categories: readonly Category[];
+  readonly updated?: string;
+  readonly rights?: Text;
+  readonly icon?: string;
+  readonly logo?: string;
+  readonly lang?: string;
+  readonly generator?: string;
+}
+
+/** One entry of a feed, able to hold all that Atom can say. Dates are ISO 8601 in UTC; URLs are absolute. */
+export interface Entry {
+  /** The publisher's own id: atom:id, guid, rdf:about, JSON Feed id; a link or a hash where there is none. */
+  readonly id: string;
+  readonly title?: Text;
+  readonly summary?: Text;
+  readonly content?: Text | OutOfLine;
+  readonly links: readonly Link[];
+  readonly authors: readonly Person[];
+  readonly contributors: readonly Person[];
+  readonly categories: readonly Category[];
+  readonly published?: string;
+  readonly updated?: string;
+  readonly rights?: Text;
+  readonly lang?: string;
+  /** Where a planet or a linklog took the entry from. */
+  readonly source?: Source;
+  readonly media: readonly Media[];
+  /** True when content or summary was longer than we keep; a link leads to the rest. */
+  readonly truncated?: true;
+}
+
+/** What an HTTP server gave us to ask "is it still this?" with, to be sent back exactly (RFC 9110 13.1). */
+export interface Validators {
+  readonly etag?: string;
+  readonly lastModified?: string;
+}
+
+/** Why a look at a feed gave nothing. Kinds for counting and for choosing the next poll; `text` is for people. */
+export interface Failure {
+  readonly reason:
+    | 'blocked-address'
+    | 'dns'
+    | 'connect'
+    | 'tls'
+    | 'timeout'
+    | 'too-large'
+    | 'http-status'
+    | 'redirects'
+    | 'not-a-feed'
+    | 'parse';
+  /** One sentence without addresses or timings, fit to be shown to whoever asked. */
+  readonly text: string;
+  readonly status?: number;
+  /** Seconds, from Retry-After. */
+  readonly retryAfter?: number;
+}
+
+/** What one look at a URL found. The world's faults are values here, never exceptions. */
+export type Reading =
+  | {
+      readonly kind: 'fresh';
+      /** In document order. Ids are unique. */
+      readonly entries: readonly Entry[];
+      readonly source: Source;
+      readonly validators: Validators;
+      /** Hash of the body's bytes. */
+      readonly body: string;
+      /** Where the redirects ended. */
+      readonly url: FeedUrl;
+    }
+  /** 304, or the same bytes again. */
+  | { readonly kind: 'unchanged'; readonly validators?: Validators }
+  /** A web page that names feeds (rel=alternate), the most likely one first. */
+  | { readonly kind: 'page'; readonly feeds: readonly FeedUrl[] }
+  | ({ readonly kind: 'failed' } & Failure);
+
+/** What is asked of a URL: the validators and body hash are those of the last fresh reading. */
+export interface Target {
+  readonly url: FeedUrl;
+  readonly validators?: Validators;
+  readonly body?: string;
+}
+
+export const FIREHOSE = 'firehose';
+
+/**
+ * A stranger's text as a URL that may be polled.
+ * @throws Fault `not-a-feed` for anything but a plain http(s) URL of at most 2,048 characters without credentials,
+ *   white space, control or bidirectional characters.
+ */
+export function parseFeedUrl(text: string): FeedUrl {
+  if (text.length > 2_048 || FORBIDDEN_IN_URL.test(text) || !URL.canParse(text)) {
+    throw new Fault('not-a-feed', 'That is not the URL of a feed or a page');
+  }
+  const url = new URL(text);
+  if (url.protocol !== 'http:' && url.protocol !== 'https:') {
+    throw new Fault('not-a-feed', 'Only http and https URLs can be followed');
+  }
+  if (url.username || url.password) throw new Fault('not-a-feed', 'URLs with credentials cannot be followed');
+  url.hash = '';
+  return url.href as FeedUrl;
+}
+
+// White space, C0/C1 controls, zero-width and bidirectional formatting, lone surrogates.
+const FORBIDDEN_IN_URL =
+  // eslint-disable-next-line no-control-regex -- that is what is looked for
+  /[\s\u0000-\u0020\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/;
+
+export const feedIdOf = (url: FeedUrl): FeedId => base32(sha256(url), 10) as FeedId;
+
+/** `blog.example.org-k3f9qz7x2m`; a host too long for comfort is cut, the hash never. */
+export function nodeIdOf(url: FeedUrl): NodeId {
+  const host = new URL(url).hostname.replace(/[^a-z0-9.]+/g, '-').replace(/^[-.]+|[-.]+$/g, '');
+  return `${host.slice(0, 80)}-${feedIdOf(url)}` as NodeId;
+}
+
+/** The FeedId inside a canonical NodeID, or nothing when the text has not that shape. */
+export const feedIdIn = (node: string): FeedId | undefined =>
+  /^[a-z0-9._-]{1,100}-([a-z2-7]{10})$/.exec(node)?.[1] as FeedId | undefined;
+
+export const itemIdOf = (feed: FeedId, entryId: string): ItemId =>
+  sha256(`${feed}\n${entryId}`).subarray(0, 16).toString('hex') as ItemId;
+
+/** Sixteen characters that change when what a reader would see of the entry changes. */
+export const contentHash = ({ title, summary, content, links, updated }: Entry): string =>
+  sha256(JSON.stringify([title, summary, content, links, updated]))
+    .subarray(0, 12)
+    .toString('base64url');
+
+/**
+ * A JID as the specifications normalise it.
+ * @throws Fault `invalid-jid` when it is none (RFC 7622).
+ */
+export function parseJid(text: string): { readonly full: string; readonly bare: string; readonly domain: string } {
+  try {
+    if (text.length > 3_071 || /[\u0000-\u001f\u007f]/.test(text)) throw new Error('control characters'); // eslint-disable-line no-control-regex -- that is what is looked for
+    const parsed = parseJidText(text);
+    if (!parsed.getDomain()) throw new Error('no domain');
+    return { full: parsed.toString(), bare: parsed.bare().toString(), domain: parsed.getDomain() };
+  } catch (cause) {
+    throw new Fault('invalid-jid', 'That is not a JID', { cause });
+  }
+}
+
+function sha256(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}
+
+function base32(bytes: Buffer, length: number): string {
+  let text = '';
+  for (let bit = 0; text.length < length; bit += 5) {
+    const pair = (bytes.readUInt16BE(bit >> 3) >> (11 - (bit & 7))) & 31;
+    text += 'abcdefghijklmnopqrstuvwxyz234567'.charAt(pair);
+  }
+  return text;
+}
