@@ -155,7 +155,45 @@ export interface Target {
   readonly body?: string;
 }
 
+/** The node that carries every entry of every public feed. No feed can have this name: a FeedId is ten characters. */
 export const FIREHOSE = 'firehose';
+export type Firehose = typeof FIREHOSE;
+
+/** A feed as it is stored. Times are milliseconds since 1970. */
+export interface Feed {
+  readonly id: FeedId;
+  readonly url: FeedUrl;
+  readonly node: NodeId;
+  /** Counts the commits: a commit that was computed from another version is refused. */
+  readonly version: number;
+  readonly source?: Source;
+  readonly validators: Validators;
+  readonly body?: string;
+  readonly added: number;
+  /** When it was last looked at, and when that last gave a feed; absent before the first time. */
+  readonly polled?: number;
+  readonly read?: number;
+  /** Failures in a row; 0 when the last look went well. */
+  readonly failures: number;
+  readonly failure?: Failure;
+}
+
+/** An entry as a node holds it; `at` is when it was committed (ms since 1970). */
+export interface Item {
+  readonly id: ItemId;
+  readonly at: number;
+  readonly entry: Entry;
+}
+
+/** Somebody's wish to get what a node publishes. */
+export interface Subscription {
+  readonly feed: FeedId | Firehose;
+  /** As given: bare or full. */
+  readonly jid: string;
+  /** The node as this subscriber named it; every answer and notification uses this name. */
+  readonly node: string;
+  readonly since: number;
+}
 
 /**
  * A stranger's text as a URL that may be polled.
@@ -177,7 +215,6 @@ export function parseFeedUrl(text: string): FeedUrl {
 
 // White space, C0/C1 controls, zero-width and bidirectional formatting, lone surrogates.
 const FORBIDDEN_IN_URL =
-  // eslint-disable-next-line no-control-regex -- that is what is looked for
   /[\s\u0000-\u0020\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/;
 
 export const feedIdOf = (url: FeedUrl): FeedId => base32(sha256(url), 10) as FeedId;
@@ -195,11 +232,17 @@ export const feedIdIn = (node: string): FeedId | undefined =>
 export const itemIdOf = (feed: FeedId, entryId: string): ItemId =>
   sha256(`${feed}\n${entryId}`).subarray(0, 16).toString('hex') as ItemId;
 
-/** Sixteen characters that change when what a reader would see of the entry changes. */
-export const contentHash = ({ title, summary, content, links, updated }: Entry): string =>
-  sha256(JSON.stringify([title, summary, content, links, updated]))
+/**
+ * Sixteen characters that change when what a reader would see of the entry changes. Dates are left out: many
+ * publishers move `updated` without touching a word.
+ */
+export const contentHash = ({ title, summary, content, links }: Entry): string =>
+  sha256(JSON.stringify([title, summary, content, links]))
     .subarray(0, 12)
     .toString('base64url');
+
+/** A short name for any text, fit for keys and job ids: sixteen characters [a-z2-7]. */
+export const digest = (text: string): string => base32(sha256(text), 16);
 
 /**
  * A JID as the specifications normalise it.
@@ -207,7 +250,7 @@ export const contentHash = ({ title, summary, content, links, updated }: Entry):
  */
 export function parseJid(text: string): { readonly full: string; readonly bare: string; readonly domain: string } {
   try {
-    if (text.length > 3_071 || /[\u0000-\u001f\u007f]/.test(text)) throw new Error('control characters'); // eslint-disable-line no-control-regex -- that is what is looked for
+    if (text.length > 3_071 || /[\u0000-\u001f\u007f]/.test(text)) throw new Error('control characters');
     const parsed = parseJidText(text);
     if (!parsed.getDomain()) throw new Error('no domain');
     return { full: parsed.toString(), bare: parsed.bare().toString(), domain: parsed.getDomain() };

@@ -1,0 +1,36 @@
+import { pino } from 'pino';
+import type { Events, On } from './events.js';
+
+type Level = 'debug' | 'info' | 'warn' | 'error';
+
+/** error: a human must act. warn: the world misbehaves. info: one line per thing that happened. debug: the rest. */
+const LEVELS: { readonly [E in keyof Events]: Level } = {
+  polled: 'info',
+  ticked: 'debug',
+  pinged: 'debug',
+  stalled: 'warn',
+  jobFailed: 'error',
+  streamUp: 'info',
+  streamDown: 'warn',
+  attemptFailed: 'warn',
+  leading: 'info',
+  standingBy: 'info',
+  answered: 'debug',
+  bounced: 'debug',
+  delivered: 'debug',
+  quarantined: 'error',
+  redisTrouble: 'warn',
+  bug: 'error',
+  notice: 'info',
+  warning: 'warn',
+};
+
+/** Writes every event as one JSON line on standard output: `event` names it, its facts are fields beside it. */
+export function logEvents(on: On, process: string, level: string): void {
+  const logger = pino({ level, base: { process }, timestamp: pino.stdTimeFunctions.isoTime, errorKey: 'error' });
+  for (const event of Object.keys(LEVELS) as (keyof Events)[]) {
+    on(event, (facts) => {
+      logger[LEVELS[event]]({ event, ...facts });
+    });
+  }
+}

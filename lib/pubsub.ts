@@ -1,0 +1,217 @@
+import {
+  FIREHOSE,
+  feedIdIn,
+  feedIdOf,
+  parseFeedUrl,
+  parseJid,
+  type Entry,
+  type Feed,
+  type FeedId,
+  type FeedUrl,
+  type Firehose as FirehoseNode,
+  type ItemId,
+  type Source,
+  type Subscription,
+} from './domain.js';
+import { Fault } from './faults.js';
+import type { ProbeResult } from './queues.js';
+import type { AliasStore } from './store/aliases.js';
+import type { FeedStore } from './store/feeds.js';
+import { firehoseItemId, firehoseNumberIn, type Firehose, type Place } from './store/firehose.js';
+import type { ItemStore } from './store/items.js';
+import type { Log } from './store/log.js';
+import type { SubscriptionStore } from './store/subscriptions.js';
+
+/** XEP-0060 as our rules see it: no XML, no Redis, no sockets. Every method may refuse with a Fault. */
+export interface PubSub {
+  /** @throws Fault `node-not-found` */
+  describe(node: string): Promise<NodeDescription>;
+  /** The directory of public feeds, in pages. */
+  directory(after: FeedId | undefined, limit: number): Promise<Feed[]>;
+  /** Subscribes; a URL that nobody follows yet is looked at first. The latest items are for sending after the answer. */
+  subscribe(ask: Ask): Promise<{ readonly subscription: Subscription; readonly latest: readonly PublishedItem[] }>;
+  unsubscribe(ask: Ask): Promise<void>;
+  /** What the requester's bare JID holds, on one node or on all. */
+  subscriptions(requester: string, node?: string): Promise<Subscription[]>;
+  /** Newest first, or those asked for by id that there are. */
+  items(ask: ItemsAsk): Promise<PublishedItem[]>;
+}
+
+export interface Ask {
+  readonly requester: string;
+  readonly node: string;
+  readonly jid: string;
+}
+
+export interface ItemsAsk {
+  readonly node: string;
+  readonly max?: number;
+  readonly ids?: readonly string[];
+}
+
+/** An item with what is needed to show it; `at` is when it was committed (ms since 1970). */
+export interface PublishedItem {
+  readonly id: string;
+  readonly at: number;
+  readonly entry: Entry;
+  readonly source: Source;
+  /** The feed it comes from. */
+  readonly url: FeedUrl;
+}
+
+export type NodeDescription =
+  | { readonly kind: 'feed'; readonly feed: Feed; readonly subscribers: number }
+  | { readonly kind: 'firehose'; readonly subscribers: number };
+
+export interface PubSubDeps {
+  readonly feeds: Pick<FeedStore, 'get' | 'register' | 'list'>;
+  readonly items: ItemStore;
+  readonly log: Pick<Log, 'at'>;
+  readonly firehose: Pick<Firehose, 'latest' | 'byNumber'>;
+  readonly subscriptions: SubscriptionStore;
+  readonly aliases: Pick<AliasStore, 'feedsOf'>;
+  /** Looks at a URL; undefined when there was no answer in time. */
+  readonly probe: (url: FeedUrl) => Promise<ProbeResult | undefined>;
+  readonly now: () => number;
+  readonly policy: Policy;
+}
+
+export interface Policy {
+  /** Our own domain: users of the domain that it is part of are local. */
+  readonly domain: string;
+  readonly admins: readonly string[];
+  readonly whoMayAdd: 'anyone' | 'local' | 'admins';
+  readonly maxSubscriptions: number;
+}
+
+// What a node without a limit in the request gives, and what it gives at most.
+const ITEMS_DEFAULT = 20;
+const ITEMS_MAX = 100;
+
+export function createPubSub(deps: PubSubDeps): PubSub {
+  const { feeds, items, log, firehose, subscriptions, aliases, probe, now, policy } = deps;
+
+  /** The node that a name stands for: `firehose`, a NodeID, a feed's URL or a page's. */
+  async function find(node: string): Promise<Feed | FirehoseNode | undefined> {
+    if (node === FIREHOSE) return FIREHOSE;
+    const id = feedIdIn(node);
+    if (id) {
+      const feed = await feeds.get(id);
+      return feed?.node === node ? feed : undefined;
+    }
+    if (!/^https?:/i.test(node)) return undefined;
+    const url = parseFeedUrl(node);
+    const feed = await feeds.get(feedIdOf(url));
+    if (feed) return feed;
+    const [first] = await aliases.feedsOf(url);
+    return first && feeds.get(first);
+  }
+
+  async function existing(node: string): Promise<Feed | FirehoseNode> {
+    const found = await find(node);
+    if (!found)
+      throw new Fault('node-not-found', 'There is no such node; subscribe to the URL of a feed to create one');
+    return found;
+  }
+
+  function mayAdd(requester: string): boolean {
+    const { bare, domain } = parseJid(requester);
+    if (policy.whoMayAdd === 'anyone' || policy.admins.includes(bare)) return true;
+    return policy.whoMayAdd === 'local' && domain === policy.domain.split('.').slice(1).join('.');
+  }
+
+  /** The feed at a URL that nobody follows yet; made known unread when looking at it takes too long. */
+  async function discovered(url: FeedUrl, requester: string): Promise<Feed> {
+    if (!mayAdd(requester))
+      throw new Fault('forbidden', 'You may not add feeds here; only known feeds can be followed');
+    const result = await probe(url);
+    if (result?.kind === 'refused') throw new Fault(result.code, result.text);
+    if (!result) await feeds.register(url);
+    const feed = await feeds.get(result?.feed ?? feedIdOf(url));
+    if (!feed) throw new Fault('unavailable', 'The feed is not ready yet; try again');
+    return feed;
+  }
+
+  /** Reads what the log still has of these places. */
+  async function published(places: readonly Place[]): Promise<PublishedItem[]> {
+    const records = await Promise.all(places.map(({ partition, id }) => log.at(partition, id)));
+    return places.flatMap(({ number, id }, i) => {
+      const record = records[i];
+      if (!record) return [];
+      const { entry, source, url } = record;
+      return [{ id: firehoseItemId(number), at: Number(id.split('-')[0]), entry, source, url }];
+    });
+  }
+
+  async function itemsOf(node: Feed | FirehoseNode, max: number, ids?: readonly string[]): Promise<PublishedItem[]> {
+    if (node === FIREHOSE) {
+      const numbers = ids?.map(firehoseNumberIn).filter((number) => number !== undefined);
+      return published(await (numbers ? firehose.byNumber(numbers) : firehose.latest(max)));
+    }
+    const held = await (ids ? items.byId(node.id, ids as ItemId[]) : items.latest(node.id, max));
+    return held.map((item) => ({ ...item, source: node.source ?? NO_SOURCE, url: node.url }));
+  }
+
+  return {
+    async describe(name) {
+      const node = await existing(name);
+      if (node === FIREHOSE) return { kind: 'firehose', subscribers: await subscriptions.countOfFeed(FIREHOSE) };
+      return { kind: 'feed', feed: node, subscribers: await subscriptions.countOfFeed(node.id) };
+    },
+
+    directory: (after, limit) => feeds.list(after, limit),
+
+    async subscribe({ requester, node: name, jid }) {
+      const subscriber = parseJid(jid);
+      if (subscriber.bare !== parseJid(requester).bare) {
+        throw new Fault('invalid-jid', 'You may only subscribe yourself');
+      }
+      const found = await find(name);
+      if (!found && !/^https?:/i.test(name)) await existing(name);
+      if (found === FIREHOSE && !mayAdd(requester)) throw new Fault('forbidden', 'The firehose is not open to you');
+
+      // Looked at before the limit, so that subscribing again always succeeds.
+      const held = await subscriptions.countOfPerson(jid);
+      const node =
+        found ?? (held < policy.maxSubscriptions ? await discovered(parseFeedUrl(name), requester) : undefined);
+      const feed = node === FIREHOSE ? FIREHOSE : node?.id;
+      const before = (await subscriptions.ofPerson(jid)).find(
+        (one) => one.feed === feed && one.jid === subscriber.full,
+      );
+      if (!node || !feed || (!before && held >= policy.maxSubscriptions)) {
+        throw new Fault('too-many-subscriptions', `At most ${policy.maxSubscriptions} subscriptions per person`);
+      }
+
+      const subscription = { feed, jid: subscriber.full, node: name, since: before?.since ?? now() };
+      await subscriptions.add(subscription);
+      return { subscription, latest: await itemsOf(node, 1) };
+    },
+
+    async unsubscribe({ requester, node: name, jid }) {
+      const subscriber = parseJid(jid);
+      if (subscriber.bare !== parseJid(requester).bare) {
+        throw new Fault('forbidden', 'You may only unsubscribe yourself');
+      }
+      // By the name it was made with first: a page's URL may stand for another feed by now.
+      const held = await subscriptions.ofPerson(jid);
+      const named = held.find((one) => one.jid === subscriber.full && one.node === name)?.feed;
+      const node = named ?? (await existing(name));
+      const feed = typeof node === 'string' ? node : node.id;
+      if (!(await subscriptions.remove(feed, subscriber.full))) throw new Fault('not-subscribed');
+    },
+
+    async subscriptions(requester, name) {
+      const held = await subscriptions.ofPerson(requester);
+      if (name === undefined) return held;
+      const node = await existing(name);
+      const feed = node === FIREHOSE ? FIREHOSE : node.id;
+      return held.filter((one) => one.feed === feed);
+    },
+
+    async items({ node, max = ITEMS_DEFAULT, ids }) {
+      return itemsOf(await existing(node), Math.min(max, ITEMS_MAX), ids?.slice(0, ITEMS_MAX));
+    },
+  };
+}
+
+const NO_SOURCE: Source = { links: [], authors: [], categories: [] };
