@@ -9,6 +9,7 @@ export interface SubscriptionStore {
   add(subscription: Subscription): Promise<boolean>;
   /** False when there was nothing to remove. */
   remove(feed: FeedId | Firehose, jid: string): Promise<boolean>;
+  get(feed: FeedId | Firehose, jid: string): Promise<Subscription | undefined>;
   /** All that one person holds, whatever the resource. */
   ofPerson(jid: string): Promise<Subscription[]>;
   /** At most so many does this person hold. */
@@ -48,15 +49,17 @@ export function redisSubscriptions(redis: RedisClient, keys: Keys): Subscription
       return removed !== 0;
     },
 
+    async get(feed, jid) {
+      const [row] = await redis.zrangebylex(keys.subscribers(feed), `[${jid}\0`, `(${jid}\x01`);
+      return row === undefined ? undefined : subscriptionFrom(feed, row);
+    },
+
     async ofPerson(jid) {
       const members = await redis.smembers(personKey(jid));
       const found = await Promise.all(
-        members.map(async (member) => {
+        members.map((member) => {
           const space = member.indexOf(' ');
-          const feed = member.slice(0, space) as FeedId | Firehose;
-          const full = member.slice(space + 1);
-          const [row] = await redis.zrangebylex(keys.subscribers(feed), `[${full}\0`, `(${full}\x01`);
-          return row === undefined ? undefined : subscriptionFrom(feed, row);
+          return store.get(member.slice(0, space) as FeedId | Firehose, member.slice(space + 1));
         }),
       );
       return found.filter((subscription) => subscription !== undefined).sort((a, b) => a.since - b.since);
