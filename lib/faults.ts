@@ -10,7 +10,6 @@ export type FaultCode =
   | 'not-a-feed'
   | 'feed-unreachable'
   | 'node-not-found'
-  | 'item-not-found'
   | 'not-subscribed'
   | 'too-many-subscriptions'
   | 'forbidden'

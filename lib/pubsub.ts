@@ -34,7 +34,7 @@ export interface PubSub {
   /** What the requester's bare JID holds, on one node or on all. */
   subscriptions(requester: string, node?: string): Promise<Subscription[]>;
   /** Newest first, or those asked for by id that there are. */
-  items(ask: ItemsAsk): Promise<PublishedItem[]>;
+  items(ask: ItemsAsk): Promise<{ readonly feed: FeedId | FirehoseNode; readonly items: readonly PublishedItem[] }>;
 }
 
 export interface Ask {
@@ -182,7 +182,7 @@ export function createPubSub(deps: PubSubDeps): PubSub {
         throw new Fault('too-many-subscriptions', `At most ${policy.maxSubscriptions} subscriptions per person`);
       }
 
-      const subscription = { feed, jid: subscriber.full, node: name, since: before?.since ?? now() };
+      const subscription: Subscription = { feed, jid: subscriber.full, node: name, since: before?.since ?? now() };
       await subscriptions.add(subscription);
       return { subscription, latest: await itemsOf(node, 1) };
     },
@@ -209,7 +209,9 @@ export function createPubSub(deps: PubSubDeps): PubSub {
     },
 
     async items({ node, max = ITEMS_DEFAULT, ids }) {
-      return itemsOf(await existing(node), Math.min(max, ITEMS_MAX), ids?.slice(0, ITEMS_MAX));
+      const found = await existing(node);
+      const items = await itemsOf(found, Math.min(max, ITEMS_MAX), ids?.slice(0, ITEMS_MAX));
+      return { feed: found === FIREHOSE ? FIREHOSE : found.id, items };
     },
   };
 }

@@ -37,7 +37,14 @@ export interface Log {
   /** How many records wait for an acknowledgement. */
   backlog(): Promise<number>;
   /** Tells of commits as they happen; a hint that may be lost, so look by yourself from time to time. */
-  watch(onCommit: (partition: number) => void): Promise<void>;
+  watch(onCommit: (partition: number) => void): void;
+}
+
+/** Negative when `a` is before `b` in a partition's log, 0 when they are the same place. */
+export function compareLogIds(a: string, b: string): number {
+  const [aMs = 0, aSequence = 0] = a.split('-').map(Number);
+  const [bMs = 0, bSequence = 0] = b.split('-').map(Number);
+  return aMs - bMs || aSequence - bSequence;
 }
 
 /** Somebody else holds the address by now: whoever gets this must stop at once. */
@@ -142,11 +149,12 @@ export function redisLog(redis: RedisClient, listener: RedisClient, keys: Keys):
       return waiting.reduce((total, n) => total + n, 0);
     },
 
-    async watch(onCommit) {
+    watch(onCommit) {
       listener.on('message', (channel: string, partition: string) => {
         if (channel === COMMITTED) onCommit(Number(partition));
       });
-      await listener.subscribe(COMMITTED);
+      // A patient connection waits for Redis and subscribes again by itself; and the reader also looks unasked.
+      listener.subscribe(COMMITTED).catch(() => undefined);
     },
   };
 }

@@ -1,0 +1,350 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { FIREHOSE, type FeedId, type Firehose as FirehoseNode, type Subscription } from '../lib/domain.js';
+import type { Emit } from '../lib/events.js';
+import type { PublishedItem } from '../lib/pubsub.js';
+import { firehoseItemId, type Firehose } from '../lib/store/firehose.js';
+import { compareLogIds, Fenced, type Log, type LogRecord } from '../lib/store/log.js';
+import type { SubscriptionStore } from '../lib/store/subscriptions.js';
+import { StreamDown, type Connection, type Down } from './connection.js';
+import { Unprovable } from './payload.js';
+
+export interface DeliveryDeps {
+  readonly log: Log;
+  readonly firehose: Pick<Firehose, 'number' | 'trim'>;
+  readonly subscriptions: Pick<SubscriptionStore, 'ofFeed'>;
+  readonly connection: Pick<Connection, 'up' | 'write' | 'confirm' | 'onUp' | 'onDown'>;
+  /** An item as serialised XML that may stand inside <items/>; rendered once, sent to many. @throws Unprovable */
+  readonly render: (item: PublishedItem, node: FeedId | FirehoseNode) => string;
+  /** The stanza for one subscriber around a rendered item. */
+  readonly address: (subscription: Subscription, stanzaId: string, item: string) => string;
+  readonly emit: Emit;
+  readonly now: () => number;
+  /** Records stay this long after they were delivered. */
+  readonly keepMs: number;
+  /** Somebody else holds the address by now. */
+  readonly onFenced: () => void;
+}
+
+export interface Delivery {
+  /** Works off the log while the stream is up, as the holder of this fencing token; a later call brings a new token. */
+  start(token: number): void;
+  /** Takes up nothing new and waits until what was sent is confirmed, or the stream is down. */
+  stop(): Promise<void>;
+}
+
+// What may be unconfirmed at once, per partition: so much is repeated at most when the stream breaks.
+const WINDOW_STANZAS = 50;
+const WINDOW_BYTES = 524_288;
+const WINDOWS_AHEAD = 2;
+const READ_RECORDS = 100;
+// Commits are told; this is for those that were not heard.
+const SWEEP_MS = 2_000;
+const RETRY_MS = 500;
+const TRIM_MS = 60_000;
+
+/** Stream errors that a stanza of ours can have caused (RFC 6120 4.9.3): if it is sent again, it happens again. */
+const POISON = new Set([
+  'bad-format',
+  'bad-namespace-prefix',
+  'improper-addressing',
+  'invalid-from',
+  'invalid-namespace',
+  'invalid-xml',
+  'not-well-formed',
+  'policy-violation',
+  'restricted-xml',
+  'unsupported-encoding',
+  'unsupported-stanza-type',
+]);
+
+/** Stanzas that were put on the stream together. */
+interface Window {
+  readonly records: readonly LogRecord[];
+  readonly stanzas: number;
+  /** Set once the server has routed it all. */
+  routed: boolean;
+  /** Resolves when all before it and itself are routed, and acknowledged. */
+  settled: Promise<void>;
+}
+
+/**
+ * Works off the log: who subscribed, render once, send, confirm, acknowledge. Each partition is a lane of its own, so
+ * that the order of every node is kept while the lanes go side by side.
+ *
+ * When the stream dies of what was sent, the lanes that had something on the way become suspects. Suspects go one after
+ * another, alone on the stream, each with half of what is left of its suspicion, until the one record that kills the
+ * stream is found; it goes to quarantine and everything else goes on.
+ */
+export function createDelivery(deps: DeliveryDeps): Delivery {
+  const { log, firehose, connection, emit, keepMs } = deps;
+  /** Partition → how many records at the head of its lane may hold the poison. */
+  const suspects = new Map<number, number>();
+  const lanes = Array.from({ length: log.partitions }, (_, partition) => createLane(partition));
+  const timers: NodeJS.Timeout[] = [];
+  let token = 0;
+  let running: Promise<void> | undefined;
+  let stopping = false;
+  let watching = false;
+
+  const wakeAll = () => {
+    for (const lane of lanes) lane.wake();
+  };
+  connection.onUp(wakeAll);
+  connection.onDown(suspect);
+
+  /** Runs when the stream went down, before any lane has noticed. */
+  function suspect(why: Down): void {
+    const sending = lanes.filter((lane) => lane.unrouted().length > 0);
+    if (why.kind !== 'stream-error' || !POISON.has(why.condition ?? '')) return;
+    // Something else on the stream may have been the cause, so one record alone must kill it twice.
+    const [only] = sending.length === 1 ? sending : [];
+    const convicted = only && suspects.get(only.partition) === 1;
+    if (only) suspects.clear();
+    for (const lane of sending) {
+      const records = lane.unrouted();
+      if (convicted) lane.convict(records, why);
+      else suspects.set(lane.partition, records.length);
+    }
+  }
+
+  /** Suspects go one at a time, in the order of their partitions; who is not suspected waits. */
+  const mayGo = (partition: number): boolean => suspects.size === 0 || Math.min(...suspects.keys()) === partition;
+
+  /** So many records of a lane are still under suspicion; when none is left, it is the others' turn. */
+  function suspicion(partition: number, left: number): void {
+    if (left > 0) {
+      suspects.set(partition, left);
+    } else if (suspects.delete(partition)) {
+      wakeAll();
+    }
+  }
+
+  function createLane(partition: number) {
+    const inFlight: Window[] = [];
+    let acknowledged = '0';
+    let poison: { readonly records: readonly LogRecord[]; readonly why: string } | undefined;
+    let awake = true;
+    let wakeUp: (() => void) | undefined;
+
+    const settled = () => Promise.allSettled(inFlight.map((window) => window.settled));
+
+    async function run(): Promise<void> {
+      while (!stopping) {
+        if (!awake) await new Promise<void>((resolve) => (wakeUp = resolve));
+        awake = false;
+        try {
+          if (connection.up) await workOff();
+        } catch (error) {
+          await settled();
+          inFlight.length = 0; // sent again, from the last record that was acknowledged
+          awake = true;
+          await recover(error);
+        }
+      }
+      await settled();
+      inFlight.length = 0;
+    }
+
+    async function recover(error: unknown): Promise<void> {
+      if (error instanceof StreamDown) return;
+      if (error instanceof Fenced) {
+        stopping = true;
+        deps.onFenced();
+        wakeAll();
+        return;
+      }
+      emit('bug', { where: `delivery of partition ${partition}`, error });
+      await sleep(RETRY_MS);
+    }
+
+    /** Everything that is in the log now. */
+    async function workOff(): Promise<void> {
+      if (poison) {
+        for (const record of poison.records) await quarantine(record, poison.why);
+        poison = undefined;
+        wakeAll();
+      }
+      let position = await log.position(partition);
+      const quarantined = await log.quarantined(partition);
+      while (!stopping && mayGo(partition)) {
+        const suspected = suspects.get(partition);
+        const records = await log.read(partition, position, suspected ? Math.ceil(suspected / 2) : READ_RECORDS);
+        const last = records.at(-1);
+        if (!last) {
+          suspicion(partition, 0);
+          break;
+        }
+        position = last.id;
+        const wanted = records.filter(({ id }) => !quarantined.has(id));
+        await sendAll(wanted, last);
+        if (suspected) {
+          await drained();
+          suspicion(partition, suspected - records.length);
+        }
+      }
+      await drained();
+    }
+
+    async function quarantine(record: LogRecord, why: string): Promise<void> {
+      await log.quarantine(record, why, token);
+      emit('quarantined', { feed: record.url, item: record.item, why });
+    }
+
+    async function drained(): Promise<void> {
+      while (inFlight[0]) await inFlight[0].settled;
+    }
+
+    /** Sends these records in windows; the last window acknowledges `upTo`. */
+    async function sendAll(records: readonly LogRecord[], upTo: LogRecord): Promise<void> {
+      const news = records.filter(({ kind }) => kind !== 'first').map(({ id }) => id);
+      const numbers = await firehose.number(partition, news, token);
+      const numberOf = new Map(news.map((id, i) => [id, numbers[i] ?? 0]));
+      const audienceOf = createAudience(deps.subscriptions);
+      let open: LogRecord[] = [];
+      let stanzas: string[] = [];
+      let bytes = 0;
+
+      const flush = async (acknowledge?: LogRecord) => {
+        const window = [stanzas, open] as const;
+        [stanzas, bytes, open] = [[], 0, acknowledge ? [] : open];
+        await launch(...window, acknowledge);
+      };
+
+      for (const record of records) {
+        open.push(record);
+        try {
+          for await (const stanza of stanzasFor(deps, record, numberOf.get(record.id), audienceOf)) {
+            // A window may end in the middle of a record; it acknowledges nothing then.
+            if (stanzas.length >= WINDOW_STANZAS || bytes >= WINDOW_BYTES) await flush();
+            stanzas.push(stanza);
+            bytes += stanza.length;
+          }
+        } catch (error) {
+          if (!(error instanceof Unprovable)) throw error;
+          await quarantine(record, error.message);
+        }
+        if (record !== upTo && (stanzas.length >= WINDOW_STANZAS || bytes >= WINDOW_BYTES)) await flush(record);
+      }
+      await flush(upTo);
+    }
+
+    /** Puts a window on the stream and has it acknowledged once it is confirmed. */
+    async function launch(stanzas: readonly string[], records: readonly LogRecord[], acknowledge?: LogRecord) {
+      while (inFlight.length >= WINDOWS_AHEAD) await inFlight[0]?.settled;
+      const before = inFlight.at(-1)?.settled;
+      const written = stanzas.length > 0 ? connection.write(stanzas.join('')) : undefined;
+      // Asked for right behind the stanzas, so that the echo says exactly this much.
+      const routed = written && Promise.all([written, connection.confirm()]);
+      const window: Window = { records, stanzas: stanzas.length, routed: false, settled: Promise.resolve() };
+      window.settled = settle(window, routed, before, acknowledge);
+      window.settled.catch(() => undefined); // heard by whoever waits for the window
+      inFlight.push(window);
+      await written;
+    }
+
+    async function settle(window: Window, routed?: Promise<unknown>, before?: Promise<void>, acknowledge?: LogRecord) {
+      await routed;
+      window.routed = true;
+      await before;
+      if (acknowledge) {
+        await log.acknowledge(partition, acknowledge.id, token, keepMs);
+        acknowledged = acknowledge.id;
+        const lag = Math.max(0, deps.now() - timeOf(window.records[0] ?? acknowledge)) / 1_000;
+        emit('delivered', { records: window.records.length, stanzas: window.stanzas, lag });
+      }
+      inFlight.shift();
+    }
+
+    return {
+      partition,
+      run,
+      wake(): void {
+        awake = true;
+        wakeUp?.();
+      },
+      /** The records that were sent and of which nothing was heard. */
+      unrouted(): LogRecord[] {
+        const windows = inFlight.filter(({ stanzas, routed }) => stanzas > 0 && !routed);
+        return [...new Set(windows.flatMap(({ records }) => records))];
+      },
+      convict(records: readonly LogRecord[], { condition, text }: Down): void {
+        poison = { records, why: [condition, text].filter(Boolean).join(': ') };
+      },
+      hasDelivered: (id: string): boolean => compareLogIds(id, acknowledged) <= 0,
+    };
+  }
+
+  async function runLanes(): Promise<void> {
+    await Promise.all(lanes.map((lane) => lane.run()));
+    for (const timer of timers.splice(0)) clearInterval(timer);
+    running = undefined;
+  }
+
+  function trimFirehose(): void {
+    firehose
+      .trim(keepMs, ({ partition, id }) => lanes[partition]?.hasDelivered(id) ?? false)
+      .catch((error: unknown) => {
+        emit('warning', { text: `the firehose was not trimmed: ${String(error)}` });
+      });
+  }
+
+  return {
+    start(newToken) {
+      token = newToken;
+      if (running) return;
+      stopping = false;
+      if (!watching) log.watch((partition) => lanes[partition]?.wake());
+      watching = true;
+      timers.push(setInterval(wakeAll, SWEEP_MS), setInterval(trimFirehose, TRIM_MS));
+      wakeAll();
+      running = runLanes();
+    },
+    async stop() {
+      stopping = true;
+      wakeAll();
+      await running;
+    },
+  };
+}
+
+type Audience = (node: FeedId | FirehoseNode) => AsyncIterable<readonly Subscription[]>;
+
+/** One record's stanzas: for those who follow its feed, then for those who drink the firehose. */
+async function* stanzasFor(deps: DeliveryDeps, record: LogRecord, number: number | undefined, audienceOf: Audience) {
+  const { render, address } = deps;
+  const { partition, entry, source, url } = record;
+  const stanzaId = `${partition}-${record.id}`;
+  const item: PublishedItem = { id: record.item, at: timeOf(record), entry, source, url };
+  let rendered: string | undefined;
+  for await (const page of audienceOf(record.feed)) {
+    for (const one of page) yield address(one, stanzaId, (rendered ??= render(item, record.feed)));
+  }
+  if (number === undefined) return;
+  let numbered: string | undefined;
+  for await (const page of audienceOf(FIREHOSE)) {
+    for (const one of page) {
+      numbered ??= render({ ...item, id: firehoseItemId(number) }, FIREHOSE);
+      yield address(one, `${stanzaId}-${FIREHOSE}`, numbered);
+    }
+  }
+}
+
+const timeOf = ({ id }: LogRecord): number => Number(id.split('-')[0]);
+
+/** Reads each list of subscribers once, as long as it is short; long ones are read in pages every time. */
+function createAudience(subscriptions: Pick<SubscriptionStore, 'ofFeed'>): Audience {
+  const short = new Map<FeedId | FirehoseNode, readonly (readonly Subscription[])[]>();
+  return async function* (node) {
+    const known = short.get(node);
+    if (known) {
+      yield* known;
+      return;
+    }
+    const pages: (readonly Subscription[])[] = [];
+    for await (const page of subscriptions.ofFeed(node)) {
+      if (pages.length < 2) pages.push(page);
+      yield page;
+    }
+    if (pages.length < 2) short.set(node, pages);
+  };
+}
