@@ -92,16 +92,17 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
   connection.onUp(wakeAll);
   connection.onDown(suspect);
 
-  /** Runs when the stream went down, before any lane has noticed. */
+  /** Runs when the stream went down, before it is up again. */
   function suspect(why: Down): void {
-    const sending = lanes.filter((lane) => lane.unrouted().length > 0);
+    const lost = new Map(lanes.map((lane) => [lane, lane.takeLost()]));
+    const sending = lanes.filter((lane) => lost.get(lane)?.length);
     if (why.kind !== 'stream-error' || !POISON.has(why.condition ?? '')) return;
     // Something else on the stream may have been the cause, so one record alone must kill it twice.
     const [only] = sending.length === 1 ? sending : [];
     const convicted = only && suspects.get(only.partition) === 1;
     if (only) suspects.clear();
     for (const lane of sending) {
-      const records = lane.unrouted();
+      const records = lost.get(lane) ?? [];
       if (convicted) lane.convict(records, why);
       else suspects.set(lane.partition, records.length);
     }
@@ -121,10 +122,17 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
 
   function createLane(partition: number) {
     const inFlight: Window[] = [];
+    /** Records that were sent on a stream that has ended, and of which nothing was heard. */
+    let lost: readonly LogRecord[] = [];
     let acknowledged = '0';
     let poison: { readonly records: readonly LogRecord[]; readonly why: string } | undefined;
     let awake = true;
     let wakeUp: (() => void) | undefined;
+
+    function unrouted(): LogRecord[] {
+      const windows = inFlight.filter(({ stanzas, routed }) => stanzas > 0 && !routed);
+      return [...new Set(windows.flatMap(({ records }) => records))];
+    }
 
     const settled = () => Promise.allSettled(inFlight.map((window) => window.settled));
 
@@ -135,6 +143,7 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
         try {
           if (connection.up) await workOff();
         } catch (error) {
+          lost = unrouted();
           await settled();
           inFlight.length = 0; // sent again, from the last record that was acknowledged
           awake = true;
@@ -240,6 +249,7 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
       window.settled.catch(() => undefined); // heard by whoever waits for the window
       inFlight.push(window);
       await written;
+      if (stanzas.length > 0) emit('sent', { partition, records: records.length, stanzas: stanzas.length });
     }
 
     async function settle(window: Window, routed?: Promise<unknown>, before?: Promise<void>, acknowledge?: LogRecord) {
@@ -262,10 +272,11 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
         awake = true;
         wakeUp?.();
       },
-      /** The records that were sent and of which nothing was heard. */
-      unrouted(): LogRecord[] {
-        const windows = inFlight.filter(({ stanzas, routed }) => stanzas > 0 && !routed);
-        return [...new Set(windows.flatMap(({ records }) => records))];
+      /** What was on its way when the stream ended, whether or not the lane has noticed yet. */
+      takeLost(): readonly LogRecord[] {
+        const records = inFlight.length > 0 ? unrouted() : lost;
+        lost = [];
+        return records;
       },
       convict(records: readonly LogRecord[], { condition, text }: Down): void {
         poison = { records, why: [condition, text].filter(Boolean).join(': ') };

@@ -1,7 +1,6 @@
 import xml, { type Element } from '@xmpp/xml';
 import { FIREHOSE, type FeedId, type Firehose, type Subscription } from '../lib/domain.js';
 import type { PublishedItem } from '../lib/pubsub.js';
-import { serialise } from './connection.js';
 import { payload } from './payload.js';
 import { escapeAttribute, NS } from './stanza.js';
 
@@ -14,14 +13,16 @@ const ENVELOPE_BYTES = 4_096;
  * @param maxBytes of a whole stanza, in UTF-8
  */
 export function createEvents(domain: string, maxBytes: number) {
-  const item = (published: PublishedItem, node: FeedId | Firehose): Element =>
-    xml('item', { id: published.id }, payload(published, node === FIREHOSE, maxBytes - ENVELOPE_BYTES));
+  const proven = (published: PublishedItem, node: FeedId | Firehose) =>
+    payload(published, node === FIREHOSE, maxBytes - ENVELOPE_BYTES);
 
   return {
     /** <item/> with its Atom entry; on the firehose the entry names its feed in atom:source. @throws Unprovable */
-    item,
+    item: (published: PublishedItem, node: FeedId | Firehose): Element =>
+      xml('item', { id: published.id }, proven(published, node).element),
     /** The same as text. @throws Unprovable */
-    render: (published: PublishedItem, node: FeedId | Firehose): string => serialise(item(published, node)),
+    render: (published: PublishedItem, node: FeedId | Firehose): string =>
+      `<item id='${escapeAttribute(published.id)}'>${proven(published, node).text}</item>`,
     /** The notification for one subscriber around a rendered item: one item per message, the node as they named it. */
     address({ jid, node }: Pick<Subscription, 'jid' | 'node'>, stanzaId: string, rendered: string): string {
       const [from, to, name] = [domain, jid, node].map(escapeAttribute);

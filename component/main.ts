@@ -30,7 +30,7 @@ const { version } = JSON.parse(readFileSync(new URL('../../package.json', import
   version: string;
 };
 
-await runProcess('component', process.env, async ({ config, emit, metrics, keys, redis, connect, later }) => {
+await runProcess('component', process.env, ({ config, emit, metrics, keys, redis, connect, later }) => {
   const now = Date.now;
   const keepMs = config.LOG_KEEP_HOURS * HOUR_MS;
   const domain = config.XMPP_DOMAIN;

@@ -21,9 +21,14 @@ export class Unprovable extends Error {
  * on its own. What is too long is cut to a well-formed beginning and marked; what cannot be proven goes out without its
  * content.
  * @param withSource adds atom:source with the feed it comes from, for nodes that carry many feeds
+ * @returns the entry, and the very text that was proven
  * @throws Unprovable when even the bare entry is not well-formed, which would be a mistake of ours
  */
-export function payload(item: PublishedItem, withSource: boolean, maxBytes: number): Element {
+export function payload(
+  item: PublishedItem,
+  withSource: boolean,
+  maxBytes: number,
+): { readonly element: Element; readonly text: string } {
   let problem = 'too long';
   // What is left out first is what a reader misses least; the last one is only what RFC 4287 demands.
   for (const entry of shorter(item.entry, maxBytes)) {
@@ -31,7 +36,7 @@ export function payload(item: PublishedItem, withSource: boolean, maxBytes: numb
     const text = serialise(element);
     if (Buffer.byteLength(text) > maxBytes) continue;
     const found = problemIn(text);
-    if (!found) return element;
+    if (!found) return { element, text };
     problem = found;
   }
   throw new Unprovable(problem);
@@ -62,10 +67,9 @@ function* shorter(entry: Entry, maxBytes: number): Generator<Entry> {
       truncated: true,
     };
   }
-  const title = cutText(titleOf(entry), 256);
   yield {
     id: entry.id.slice(0, 2_048),
-    title: { type: 'text', value: title },
+    title: { type: 'text', value: titleOf(entry) },
     links: entry.links.filter(({ rel, href }) => rel === 'alternate' && href.length <= 2_048).slice(0, 1),
     authors: [],
     contributors: [],

@@ -26,6 +26,8 @@ export interface Events {
   standingBy: { reason: string };
   answered: { type: string; name: string; outcome: string; seconds: number };
   bounced: { condition: string };
+  /** A window was put on the stream; nothing is known of it yet. */
+  sent: { partition: number; records: number; stanzas: number };
   /** A window of the log was sent, confirmed and acknowledged. `lag`: seconds from the commit of its oldest record. */
   delivered: { records: number; stanzas: number; lag: number };
   quarantined: { feed: string; item: string; why: string };

@@ -17,6 +17,7 @@ const LEVELS: { readonly [E in keyof Events]: Level } = {
   standingBy: 'info',
   answered: 'debug',
   bounced: 'debug',
+  sent: 'debug',
   delivered: 'debug',
   quarantined: 'error',
   redisTrouble: 'warn',

@@ -30,7 +30,7 @@ const SHUTDOWN_MS = 9_000;
 export async function runProcess(
   name: string,
   env: Readonly<Record<string, string | undefined>>,
-  start: (foundation: Foundation) => Promise<void>,
+  start: (foundation: Foundation) => Promise<void> | void,
 ): Promise<void> {
   const { emit, on } = createEvents();
   const { later, stop } = createShutdown(SHUTDOWN_MS, (step, error) => {

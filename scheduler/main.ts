@@ -1,0 +1,118 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { merged, snapshot } from '../lib/metrics.js';
+import { runProcess } from '../lib/process.js';
+import { openQueue, openWorker, type WorkerEvents } from '../lib/queues.js';
+import { redisAliases } from '../lib/store/aliases.js';
+import { redisFeeds } from '../lib/store/feeds.js';
+import { redisSnapshots } from '../lib/store/snapshots.js';
+import { redisSubscriptions } from '../lib/store/subscriptions.js';
+import { createFetch } from './fetch.js';
+import { createIntake, type Health } from './intake.js';
+import { createParser } from './parse.js';
+import { poll, probe, type PollDeps } from './poll.js';
+import { createReader } from './read.js';
+import { tick } from './tick.js';
+
+const TICK_MS = 1_000;
+// Looks that people wait for: few at once, and never behind polls.
+const PROBES_AT_ONCE = 10;
+const PINGS_AT_ONCE = 20;
+
+if (existsSync('.env')) process.loadEnvFile();
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
+
+await runProcess('scheduler', process.env, async ({ config, emit, metrics, keys, redis, connect, later }) => {
+  const now = Date.now;
+  const feeds = redisFeeds(redis, keys, { itemsPerNode: config.ITEMS_PER_NODE, now, random: Math.random });
+  const aliases = redisAliases(redis, keys, now);
+  const snapshots = redisSnapshots(redis, keys);
+
+  const http = createFetch({
+    userAgent: `Hydrant/${version}${config.PUBLIC_URL ? ` (+${config.PUBLIC_URL})` : ''}`,
+    concurrency: config.FETCH_CONCURRENCY,
+    perHost: config.FETCH_PER_HOST,
+    timeoutMs: config.FETCH_TIMEOUT_SECONDS * 1_000,
+    maxBytes: config.FETCH_MAX_BYTES,
+    allow: config.FETCH_ALLOW,
+  });
+  const parser = createParser({ worker: new URL('./parse.worker.js', import.meta.url) });
+  later('parser', () => parser.close());
+
+  const deps: PollDeps = {
+    feeds,
+    aliases,
+    subscriptions: redisSubscriptions(redis, keys),
+    read: createReader({ fetch: http, parse: parser.parse }),
+    bounds: { minSeconds: config.POLL_MIN_SECONDS, maxSeconds: config.POLL_MAX_SECONDS },
+    random: Math.random,
+    emit,
+  };
+
+  const queues = {
+    tick: openQueue('tick', redis),
+    poll: openQueue('poll', redis),
+    ping: openQueue('ping', redis),
+    probe: openQueue('probe', redis),
+  };
+  for (const queue of Object.values(queues)) later('queue', () => queue.close());
+
+  const events: WorkerEvents = {
+    onStalled: (queue, job) => {
+      emit('stalled', { queue, job });
+    },
+    onFailed: (queue, job, error) => {
+      emit('jobFailed', { queue, job, error });
+    },
+  };
+  const capacity = 2 * config.FETCH_CONCURRENCY;
+  const giveOut = () => tick({ feeds, enqueue: queues.poll.enqueue, pending: queues.poll.pending, capacity, emit });
+  const workers = [
+    openWorker('tick', giveOut, { redis: connect('patient'), concurrency: 1, events }),
+    openWorker('poll', ({ feed }) => poll(deps, feed, 'schedule'), {
+      redis: connect('patient'),
+      concurrency: config.FETCH_CONCURRENCY,
+      events,
+    }),
+    openWorker('ping', ({ feed }) => poll(deps, feed, 'ping'), {
+      redis: connect('patient'),
+      concurrency: PINGS_AT_ONCE,
+      events,
+    }),
+    openWorker('probe', ({ url }) => probe(deps, url), {
+      redis: connect('patient'),
+      concurrency: PROBES_AT_ONCE,
+      events,
+    }),
+  ];
+  for (const worker of workers) later('worker', () => worker.close());
+
+  async function health(): Promise<Health> {
+    try {
+      const component = JSON.parse((await snapshots.get('component')) ?? '{}') as { up?: boolean };
+      const pending = Object.entries(queues).map(async ([name, queue]) => [name, await queue.pending()] as const);
+      const counts = Object.fromEntries(await Promise.all(pending));
+      return { component: component.up ? 'up' : 'down', redis: 'up', queues: counts };
+    } catch {
+      return { component: 'down', redis: 'down', queues: 'down' };
+    }
+  }
+
+  const intake = createIntake({
+    feeds,
+    aliases,
+    enqueue: queues.ping.enqueue,
+    pingMinMs: config.PING_MIN_SECONDS * 1_000,
+    health,
+    async metrics() {
+      const component = await snapshots.get('component-metrics').catch(() => undefined);
+      return merged([await snapshot(metrics), ...(component ? [component] : [])]);
+    },
+    emit,
+  });
+  later('intake', () => intake.close());
+  await intake.listen({ host: config.HTTP_HOST, port: config.HTTP_PORT });
+  await queues.tick.every(TICK_MS, {});
+  emit('notice', { text: `listening on http://${config.HTTP_HOST}:${config.HTTP_PORT}` });
+});

@@ -1,0 +1,49 @@
+import { createHash } from 'node:crypto';
+import type { Link, Reading, Source, Target } from '../lib/domain.js';
+import { discoverInHeader, parseLinkHeader } from './discover.js';
+import type { Fetch } from './fetch.js';
+import type { Parse } from './parse.js';
+
+export interface ReaderDeps {
+  readonly fetch: (...args: Parameters<Fetch>) => ReturnType<Fetch>;
+  readonly parse: Parse;
+}
+
+/**
+ * One look at a URL. The world's faults are readings.
+ * @throws the signal's reason once the signal is aborted, and what is a fault of ours.
+ */
+export type Read = (target: Target, signal?: AbortSignal) => Promise<Reading>;
+
+export function createReader({ fetch, parse }: ReaderDeps): Read {
+  return async function read(target, signal) {
+    const fetched = await fetch(target, signal);
+    if (fetched.kind === 'failed') return fetched;
+    if (fetched.kind === 'not-modified') return { ...fetched, kind: 'unchanged' };
+
+    const { bytes, contentType, link, validators, url } = fetched;
+    const body = createHash('sha256').update(bytes).digest('base64url');
+    // Many servers ignore validators, and parsing is fifty times the work of hashing.
+    if (body === target.body) return { kind: 'unchanged', validators };
+
+    const parsed = await parse(bytes, contentType, url);
+    if (parsed.kind === 'failed') return parsed;
+    if (parsed.kind === 'feed') {
+      const { source, entries } = parsed;
+      return { kind: 'fresh', source: withHeaderLinks(source, link, url), entries, validators, body, url };
+    }
+    const feeds = [...new Set([...parsed.feeds, ...discoverInHeader(link, url)])];
+    if (feeds.length > 0) return { kind: 'page', feeds };
+    return { kind: 'failed', reason: 'not-a-feed', text: 'There is neither a feed nor a page that names one' };
+  };
+}
+
+/** WebSub 4: a feed may name its hub and itself in the Link header, which then comes first. */
+function withHeaderLinks(source: Source, header: string, url: string): Source {
+  const links = parseLinkHeader(header).flatMap(({ href, rel }): Link[] =>
+    ['hub', 'self'].includes(rel) && URL.canParse(href, url) ? [{ href: new URL(href, url).href, rel }] : [],
+  );
+  if (links.length === 0) return source;
+  const isNew = ({ href, rel }: Link) => !links.some((link) => link.href === href && link.rel === rel);
+  return { ...source, links: [...links, ...source.links.filter(isNew)] };
+}

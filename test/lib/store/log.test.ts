@@ -1,0 +1,223 @@
+import { describe, expect, it } from '@jest/globals';
+import { feedIdOf, itemIdOf, parseFeedUrl } from '../../../lib/domain.js';
+import { compareLogIds, Fenced, type LogRecord } from '../../../lib/store/log.js';
+import { createInbox } from '../../../prosody/inbox.js';
+import type { StoreOptions, Stores } from '../../support/memory.js';
+import { BLOG, contract, entryOf, look, openFeed, until, type OpenStores } from '../../support/stores.js';
+
+const ID = feedIdOf(BLOG);
+const HOUR_MS = 3_600_000;
+// Older than the clock: Redis counts whole seconds here, and the tests do not wait for one.
+const KEEP_NOTHING_MS = -60_000;
+
+/** One partition, so that everything is in one log; entries are published in the order given. */
+async function openLog(open: OpenStores, options: StoreOptions = {}) {
+  const stores = await open({ partitions: 1, ...options });
+  await openFeed(stores);
+  return { ...stores, publish: (...ids: string[]) => publish(stores, ids) };
+}
+
+const publish = (stores: Stores, ids: readonly string[]) =>
+  look(
+    stores,
+    BLOG,
+    [...ids].reverse().map((id) => entryOf(id)),
+  );
+
+const read = async ({ log }: Pick<Stores, 'log'>, after = '0') => log.read(0, after, 10_000);
+const ids = (records: readonly LogRecord[]) => records.map(({ entry }) => entry.id);
+
+contract((open) => {
+  describe('reading', () => {
+    it('gives what comes after a place, in order, so many at a time', async () => {
+      const stores = await openLog(open);
+      await stores.publish('a', 'b', 'c');
+      await stores.publish('d');
+      const all = await read(stores);
+      expect(ids(all)).toEqual(['a', 'b', 'c', 'd']);
+      expect(ids(await stores.log.read(0, '0', 2))).toEqual(['a', 'b']);
+      expect(ids(await stores.log.read(0, all[1]!.id, 1))).toEqual(['c']);
+      expect(await read(stores, all[3]!.id)).toEqual([]);
+    });
+
+    it('goes on in the order of commits after the log was emptied of what was delivered', async () => {
+      const stores = await openLog(open);
+      await stores.publish('a');
+      const [first] = await read(stores);
+      await stores.log.acknowledge(0, first!.id, 1, KEEP_NOTHING_MS);
+      await stores.publish('b');
+      expect(ids(await read(stores, first!.id))).toEqual(['b']);
+    });
+
+    it('keeps the log of each partition to itself', async () => {
+      const stores = await open({ partitions: 4 });
+      const urls = Array.from({ length: 12 }, (_, i) => parseFeedUrl(`https://site${i}.example/`));
+      for (const url of urls) {
+        await openFeed(stores, url);
+        await look(stores, url, [entryOf(url)]);
+      }
+      const logs = await Promise.all([0, 1, 2, 3].map((partition) => stores.log.read(partition, '0', 100)));
+      expect(logs.flatMap(ids).sort()).toEqual([...urls].sort());
+      logs.forEach((records, partition) => {
+        for (const record of records) expect(record.partition).toBe(partition);
+      });
+      expect(stores.log.partitions).toBe(4);
+    });
+  });
+
+  describe('a record', () => {
+    it('is found at its place', async () => {
+      const stores = await openLog(open);
+      await stores.publish('a', 'b');
+      const [, second] = await read(stores);
+      expect(await stores.log.at(0, second!.id)).toEqual(second);
+      expect(await stores.log.at(0, '1-1')).toBeUndefined();
+    });
+
+    it('has a place that tells when it was committed', async () => {
+      const before = Date.now();
+      const stores = await openLog(open);
+      await stores.publish('a');
+      const [record] = await read(stores);
+      const at = Number(record!.id.split('-')[0]);
+      expect(at).toBeGreaterThanOrEqual(before);
+      expect(at).toBeLessThanOrEqual(Date.now());
+    });
+  });
+
+  describe('acknowledging', () => {
+    it('moves the position, which is 0 at the very beginning', async () => {
+      const stores = await openLog(open);
+      await stores.publish('a', 'b');
+      expect(await stores.log.position(0)).toBe('0');
+      const [first] = await read(stores);
+      await stores.log.acknowledge(0, first!.id, 1, HOUR_MS);
+      expect(await stores.log.position(0)).toBe(first!.id);
+    });
+
+    it('leaves fewer records waiting', async () => {
+      const stores = await openLog(open);
+      expect(await stores.log.backlog()).toBe(0);
+      await stores.publish('a', 'b', 'c');
+      expect(await stores.log.backlog()).toBe(3);
+      const [first, , third] = await read(stores);
+      await stores.log.acknowledge(0, first!.id, 1, HOUR_MS);
+      expect(await stores.log.backlog()).toBe(2);
+      await stores.log.acknowledge(0, third!.id, 1, HOUR_MS);
+      expect(await stores.log.backlog()).toBe(0);
+    });
+
+    it('keeps what is delivered for as long as it was told to', async () => {
+      const stores = await openLog(open);
+      await stores.publish(...Array.from({ length: 300 }, (_, i) => `${i}`));
+      const all = await read(stores);
+      await stores.log.acknowledge(0, all.at(-1)!.id, 1, HOUR_MS);
+      expect(await read(stores)).toEqual(all);
+    });
+
+    it('trims what is older, never what is not acknowledged', async () => {
+      const stores = await openLog(open);
+      await stores.publish(...Array.from({ length: 300 }, (_, i) => `old ${i}`));
+      const old = await read(stores);
+      const time = (record: LogRecord) => Number(record.id.split('-')[0]);
+      await until(async () => Date.now() > time(old.at(-1)!));
+      await stores.publish(...Array.from({ length: 300 }, (_, i) => `young ${i}`));
+      const young = await read(stores, old.at(-1)!.id);
+      expect(young).toHaveLength(300);
+
+      await stores.log.acknowledge(0, old[0]!.id, 1, KEEP_NOTHING_MS);
+      expect(await read(stores)).toEqual([...old, ...young]);
+      await stores.log.acknowledge(0, young[0]!.id, 1, KEEP_NOTHING_MS);
+      expect(await stores.log.at(0, old[0]!.id)).toBeUndefined();
+      expect(await read(stores, young[0]!.id)).toEqual(young.slice(1));
+      expect(await stores.log.backlog()).toBe(299);
+    });
+  });
+
+  describe('quarantine', () => {
+    it('takes a record out of the log and off the node, and says which it holds', async () => {
+      const stores = await openLog(open);
+      await stores.publish('good', 'poison');
+      const [good, poison] = await read(stores);
+      await stores.log.quarantine(poison!, 'not-well-formed', 1);
+      expect(await stores.log.quarantined(0)).toEqual(new Set([poison!.id]));
+      expect(await stores.log.at(0, poison!.id)).toBeUndefined();
+      expect(await stores.log.at(0, good!.id)).toEqual(good);
+      expect((await stores.items.latest(ID, 10)).map(({ entry }) => entry.id)).toEqual(['good']);
+      expect(await stores.items.byId(ID, [itemIdOf(ID, 'poison')])).toEqual([]);
+    });
+
+    it('is for ever: the entry is not announced again while the feed shows it', async () => {
+      const stores = await openLog(open);
+      await stores.publish('poison');
+      const [poison] = await read(stores);
+      await stores.log.quarantine(poison!, 'not-well-formed', 1);
+      await stores.publish('poison');
+      expect(await read(stores, poison!.id)).toEqual([]);
+    });
+
+    it('is empty at the beginning', async () => {
+      const { log } = await openLog(open);
+      expect(await log.quarantined(0)).toEqual(new Set());
+    });
+  });
+
+  describe('whoever holds an older token', () => {
+    it('can neither acknowledge nor quarantine after a later holder has written', async () => {
+      const stores = await openLog(open);
+      await stores.publish('a', 'b');
+      const [first, second] = await read(stores);
+      await stores.log.acknowledge(0, first!.id, 7, HOUR_MS);
+      await expect(stores.log.acknowledge(0, second!.id, 6, HOUR_MS)).rejects.toThrow(Fenced);
+      await expect(stores.log.quarantine(second!, 'why', 6)).rejects.toThrow(Fenced);
+      expect(await stores.log.position(0)).toBe(first!.id);
+      expect(await stores.log.quarantined(0)).toEqual(new Set());
+      expect(await stores.items.latest(ID, 10)).toHaveLength(2);
+    });
+
+    it('is fenced by a quarantine too', async () => {
+      const stores = await openLog(open);
+      await stores.publish('a');
+      const [first] = await read(stores);
+      await stores.log.quarantine(first!, 'why', 10);
+      await expect(stores.log.acknowledge(0, first!.id, 9, HOUR_MS)).rejects.toThrow(Fenced);
+    });
+
+    it('is not in the way of the one who holds it still, nor of a later one', async () => {
+      const stores = await openLog(open);
+      await stores.publish('a', 'b', 'c');
+      const [first, second, third] = await read(stores);
+      await stores.log.acknowledge(0, first!.id, 9, HOUR_MS);
+      await stores.log.acknowledge(0, second!.id, 9, HOUR_MS);
+      await stores.log.acknowledge(0, third!.id, 10, HOUR_MS);
+      expect(await stores.log.position(0)).toBe(third!.id);
+    });
+  });
+
+  it('tells of commits that announce something', async () => {
+    const stores = await open({ partitions: 4 });
+    await openFeed(stores);
+    const told = createInbox<number>('commits');
+    stores.log.watch((partition) => {
+      told.push(partition);
+    });
+    // A hint may be lost, before the subscription is there too.
+    for (let n = 0; told.pending.length === 0; n++) {
+      await publish(stores, [`${n}`]);
+      await new Promise(setImmediate);
+    }
+    const partition = await told.take();
+    expect(ids(await stores.log.read(partition, '0', 10))).toContain('0');
+  });
+});
+
+it.each([
+  ['1-0', '2-0', -1],
+  ['2-0', '2-1', -1],
+  ['9-9', '10-0', -1],
+  ['5-10', '5-9', 1],
+  ['5-3', '5-3', 0],
+  ['0', '1-0', -1],
+])('place %s compared with %s gives %i', (a, b, sign) => {
+  expect(Math.sign(compareLogIds(a, b))).toBe(sign);
+});

@@ -1,0 +1,95 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { parseFeedUrl } from '../../lib/domain.js';
+import { createParser } from '../../scheduler/parse.js';
+
+// Worker threads run what was built: `npm test` builds first.
+const worker = new URL('../../dist/scheduler/parse.worker.js', import.meta.url);
+const FEED_URL = parseFeedUrl('https://feed.example/feed');
+const GOOD = '<rss version="2.0"><channel><title>good</title><item><guid>1</guid></item></channel></rss>';
+
+let parser: ReturnType<typeof createParser>;
+beforeAll(() => void (parser = createParser({ worker, threads: 2, timeoutMs: 1_000 })));
+afterAll(() => parser.close());
+
+const parse = (text: string) => parser.parse(new Uint8Array(Buffer.from(text)), 'text/xml', FEED_URL);
+const rss = (item: string, head = '') =>
+  `${head}<rss version="2.0"><channel><title>t</title><item><guid>1</guid>${item}</item></channel></rss>`;
+/** What only the second reader takes. */
+const odd = (item: string) => rss(item).replace('<title>', '<__proto__/><title>');
+
+const many = (part: string, count: number) => part.repeat(count);
+
+describe('a document', () => {
+  it('is read in a thread of its own', async () => {
+    expect(await parse(GOOD)).toMatchObject({
+      kind: 'feed',
+      source: { title: { value: 'good' } },
+      entries: [{ id: '1' }],
+    });
+  });
+
+  it('may be a page', async () => {
+    const html = '<html><link rel="alternate" type="application/rss+xml" href="/rss"></html>';
+    expect(await parse(html)).toEqual({ kind: 'page', feeds: ['https://feed.example/rss'] });
+  });
+});
+
+describe('hostile documents end in time, and another feed is read meanwhile', () => {
+  it.each([
+    [
+      'billion laughs',
+      rss(
+        '<title>&i;</title>',
+        `<!DOCTYPE rss [<!ENTITY a "lol">${[...'bcdefghi'].map((name, index) => `<!ENTITY ${name} "${many(`&${'abcdefgh'[index] ?? ''};`, 10)}">`).join('')}]>`,
+      ),
+    ],
+    ['external entities', rss('<title>&x;</title>', '<!DOCTYPE rss [<!ENTITY x SYSTEM "file:///etc/passwd">]>')],
+    ['an author of brackets', rss(`<author>${many('(', 300_000)}</author>`)],
+    ['an author of brackets, deeper', rss(`<author><name>${many('(', 300_000)}</name></author>`)],
+    ['tags without end in a description', odd(`<description>${many('x&lt;p', 60_000)}</description>`)],
+    ['tags without end in CDATA', odd(`<description><![CDATA[${many('x<p', 100_000)}]]></description>`)],
+    ['comments without end', odd(`<description><![CDATA[${many('<!--', 75_000)}]]></description>`)],
+    ['deep nesting', rss(many('<a>', 60_000) + many('</a>', 60_000))],
+    [
+      'deep nesting in xhtml',
+      `<feed xmlns="http://www.w3.org/2005/Atom"><entry><id>1</id><content type="xhtml"><div>${many('<b>', 60_000)}${many('</b>', 60_000)}</div></content></entry></feed>`,
+    ],
+    [
+      'ten thousand namespaces',
+      `<rss ${Array.from({ length: 10_000 }, (_, n) => `xmlns:a${n}="urn:${n}"`).join(' ')}><channel/></rss>`,
+    ],
+    [
+      'thirty thousand attributes',
+      `<rss ${Array.from({ length: 30_000 }, (_, n) => `a${n}="1"`).join(' ')}><channel/></rss>`,
+    ],
+    ['CDATA without end', rss(`<title>${many('<![CDATA[', 40_000)}</title>`)],
+    ['a doctype without end', `<!DOCTYPE rss [${many('<!ENTITY a "b">', 20_000)}`],
+    ['half a million open tags', many('<rss>', 500_000)],
+    ['deep JSON', `{"version":"https://jsonfeed.org/version/1","items":${many('[', 500_000)}`],
+    ['a page of nothing but tags', `<html>${many('<b>', 500_000)}`],
+  ])('%s', async (_, text) => {
+    const [hostile, ...others] = await Promise.all([parse(text), parse(GOOD), parse(GOOD), parse(GOOD)]);
+    expect(['feed', 'page', 'failed']).toContain(hostile.kind);
+    expect(JSON.stringify(hostile)).not.toMatch(/lollol|root:/);
+    for (const other of others) expect(other).toMatchObject({ kind: 'feed', entries: [{ id: '1' }] });
+  });
+
+  it('what takes too long fails, and its worker is replaced', async () => {
+    const endless = () => parse(odd(`<description><![CDATA[${many('x<p', 200_000)}]]></description>`));
+    const failed = { kind: 'failed', reason: 'parse', text: 'The document takes too much time or memory to read' };
+    const all = await Promise.all([endless(), endless(), endless(), parse(GOOD)]);
+    expect(all).toMatchObject([failed, failed, failed, { kind: 'feed' }]);
+    expect(await parse(GOOD)).toMatchObject({ kind: 'feed' });
+  });
+
+  it('an element named __proto__ changes nothing', async () => {
+    expect(await parse(odd('<title>still read</title>'))).toMatchObject({
+      entries: [{ title: { value: 'still read' } }],
+    });
+    expect(
+      await parse('{"version":"https://jsonfeed.org/version/1","__proto__":{"items":1},"items":[{"id":"1"}]}'),
+    ).toMatchObject({
+      entries: [{ id: '1' }],
+    });
+  });
+});

@@ -1,0 +1,133 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe } from '@jest/globals';
+import { compare } from '../../lib/changes.js';
+import {
+  feedIdOf,
+  itemIdOf,
+  parseFeedUrl,
+  type Entry,
+  type FeedId,
+  type FeedUrl,
+  type Source,
+} from '../../lib/domain.js';
+import { openRedis, ready, type RedisClient } from '../../lib/redis.js';
+import { redisAliases } from '../../lib/store/aliases.js';
+import { redisFeeds } from '../../lib/store/feeds.js';
+import { redisFirehose } from '../../lib/store/firehose.js';
+import { redisItems } from '../../lib/store/items.js';
+import { createKeys } from '../../lib/store/keys.js';
+import { redisLeases } from '../../lib/store/lease.js';
+import { redisLog } from '../../lib/store/log.js';
+import { redisSnapshots } from '../../lib/store/snapshots.js';
+import { redisSubscriptions } from '../../lib/store/subscriptions.js';
+import { startRedis, type RedisServer } from '../../prosody/servers.js';
+import { memoryStores, type StoreOptions, type Stores } from './memory.js';
+
+/** The stores that Hydrant runs with. */
+export function redisStores(redis: RedisClient, listener: RedisClient, options: StoreOptions = {}): Stores {
+  const { now = Date.now, random = Math.random, itemsPerNode = 20, partitions = 4 } = options;
+  const keys = createKeys(partitions);
+  return {
+    feeds: redisFeeds(redis, keys, { itemsPerNode, now, random }),
+    items: redisItems(redis, keys),
+    log: redisLog(redis, listener, keys),
+    firehose: redisFirehose(redis, keys, now),
+    subscriptions: redisSubscriptions(redis, keys),
+    aliases: redisAliases(redis, keys, now),
+    leases: redisLeases(redis, keys),
+    snapshots: redisSnapshots(redis, keys),
+  };
+}
+
+/** A throwaway Redis for the tests of the describe block in which this is called. */
+export function throwawayRedis() {
+  const clients: RedisClient[] = [];
+  let dir: string;
+  let server: RedisServer;
+  beforeAll(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'hydrant-redis-'));
+    server = await startRedis({ dir });
+  });
+  afterAll(async () => {
+    for (const client of clients) client.disconnect();
+    await server.stop();
+    await rm(dir, { recursive: true });
+  });
+  return {
+    get server() {
+      return server;
+    },
+    /** A connection that takes commands, closed at the end. */
+    async connect(temper: 'prompt' | 'patient' = 'prompt'): Promise<RedisClient> {
+      const client = openRedis([server.url], temper, () => undefined);
+      clients.push(client);
+      await ready(client);
+      return client;
+    },
+  };
+}
+
+export type OpenStores = (options?: StoreOptions) => Promise<Stores>;
+
+/** One suite, every implementation: the fakes that other tests trust are held to the same promises. */
+export function contract(suite: (open: OpenStores) => void): void {
+  describe('in memory', () => {
+    suite(async (options) => memoryStores(options));
+  });
+
+  describe('in Redis', () => {
+    const redis = throwawayRedis();
+    let client: RedisClient;
+    let listener: RedisClient;
+    beforeAll(async () => {
+      [client, listener] = [await redis.connect(), await redis.connect('patient')];
+    });
+    suite(async (options) => {
+      await client.flushall();
+      return redisStores(client, listener, options);
+    });
+  });
+}
+
+export const BLOG = parseFeedUrl('https://blog.example/atom.xml');
+export const NO_SOURCE: Source = { links: [], authors: [], categories: [] };
+
+export const entryOf = (id: string, title = id): Entry => ({
+  id,
+  title: { type: 'text', value: title },
+  links: [],
+  authors: [],
+  contributors: [],
+  categories: [],
+  media: [],
+});
+
+/** What a poll does that finds these entries, the newest first. The feed is made known if it is not. */
+export async function look(stores: Pick<Stores, 'feeds'>, url: FeedUrl, entries: readonly Entry[], nextMs = 60_000) {
+  const { feeds } = stores;
+  await feeds.register(url);
+  const feed = (await feeds.get(feedIdOf(url)))!;
+  const ids = entries.map(({ id }) => itemIdOf(feed.id, id));
+  const changes = compare(feed.id, await feeds.known(feed.id, ids), entries, feed.read === undefined);
+  const outcome = { kind: 'fresh', source: NO_SOURCE, validators: {}, body: 'hash', changes } as const;
+  return feeds.commit({ feed, nextMs, outcome });
+}
+
+/** A feed that was read once, when it was empty, so that whatever it shows from now on is news. */
+export async function openFeed(stores: Pick<Stores, 'feeds'>, url: FeedUrl = BLOG): Promise<FeedId> {
+  await look(stores, url, []);
+  return feedIdOf(url);
+}
+
+/** For what no event tells: asks again until it is so. The test's own time limit ends it otherwise. */
+export async function until(condition: () => Promise<boolean>): Promise<void> {
+  while (!(await condition())) await new Promise(setImmediate);
+}
+
+export async function collect<T>(pages: AsyncIterable<readonly T[]>): Promise<T[]> {
+  const all: T[] = [];
+  for await (const page of pages) all.push(...page);
+  return all;
+}
