@@ -33,7 +33,6 @@ class Sorry extends Error {}
 const stops: { readonly name: string; readonly stop: () => unknown }[] = [];
 const servers: Server[] = [];
 const died = new EventEmitter<{ died: [name: string] }>();
-let stopping = false;
 
 function say(text = ''): void {
   process.stdout.write(`${text}\n`);
@@ -262,9 +261,15 @@ async function run(): Promise<void> {
 }
 
 const interrupted = new Promise<'stop'>((resolve) => {
+  let first: number | undefined;
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    // The second time at once: what still runs is killed along with this process.
-    process.on(signal, () => (stopping ? process.exit(130) : resolve('stop')));
+    process.on(signal, () => {
+      first ??= Date.now();
+      resolve('stop');
+      // The second time at once: what still runs is killed along with this process. But one Ctrl-C arrives twice, from
+      // the terminal and from npm.
+      if (Date.now() - first > 1000) process.exit(130);
+    });
   }
 });
 
@@ -285,7 +290,6 @@ try {
   process.stderr.write(`\n${text}\n${servers.length > 0 ? `${tails()}\n\nAll of it is in ${HOME}/logs/.\n` : ''}`);
 }
 
-stopping = true;
 for (const { name, stop } of stops.reverse()) {
   await Promise.resolve(stop()).catch((error: unknown) => {
     process.exitCode = 1;

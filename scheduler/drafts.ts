@@ -148,11 +148,14 @@ function settleSource(draft: SourceDraft, place: Place): Source {
 function settleEntry(draft: EntryDraft, feed: Place, ownPages: ReadonlySet<string>): Entry {
   const place = within(feed, draft.xml);
   const links = settleLinks(draft.links, place);
+  const content = outOfLine(draft.content, place) ?? settleText(draft.content, place, MAX_CONTENT_CHARS, feed.lang);
+  const summary = settleText(draft.summary, place, MAX_SUMMARY_CHARS, feed.lang);
   return present({
     id: idOf(draft, links, ownPages),
     title: settleText(oneLine(draft.title), place, MAX_TITLE_CHARS, feed.lang),
-    summary: settleText(draft.summary, place, MAX_SUMMARY_CHARS, feed.lang),
-    content: outOfLine(draft.content, place) ?? settleText(draft.content, place, MAX_CONTENT_CHARS, feed.lang),
+    // Many feeds write the whole text twice.
+    summary: content && 'value' in content && content.value === summary?.value ? undefined : summary,
+    content,
     links,
     authors: settlePersons(draft.authors, place),
     contributors: settlePersons(draft.contributors, place),

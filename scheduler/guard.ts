@@ -121,12 +121,21 @@ function refuse(error: Error, callback?: (error: Error, socket: Socket) => void)
 const MAX_CACHED_NAMES = 10_000;
 const MAX_CACHED_SECONDS = 300;
 
+export interface ResolveOptions {
+  /** Whether the system is asked too, for names like localhost. */
+  readonly local: boolean;
+  /** In the place of the system's name servers. */
+  readonly servers?: readonly string[];
+}
+
 /**
  * Asks the DNS by c-ares: dns.lookup has four threads for the whole process, and they are zlib's too. c-ares does not
  * read /etc/hosts, which is as well for strangers' URLs; with `local` the system is asked for what the DNS lacks.
+ * Answers are kept as long as they say, but not above five minutes.
  */
-function createResolve({ local }: { readonly local: boolean }): Resolve {
+export function createResolve({ local, servers }: ResolveOptions): Resolve {
   const resolver = new Resolver({ timeout: 2_500, tries: 2 });
+  if (servers) resolver.setServers(servers);
   const cache = new Map<string, { readonly addresses: readonly string[]; readonly until: number }>();
 
   return async (hostname) => {

@@ -63,6 +63,7 @@ export function redisFirehose(redis: RedisClient, keys: Keys, now: () => number)
     },
 
     async latest(limit) {
+      if (limit <= 0) return []; // a range that ends at -1 is all there is
       return placesFrom(await redis.zrevrange(keys.firehose, 0, limit - 1, 'WITHSCORES'));
     },
 

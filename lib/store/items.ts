@@ -23,6 +23,7 @@ export function redisItems(redis: RedisClient, keys: Keys): ItemStore {
   return {
     byId,
     async latest(feed, limit) {
+      if (limit <= 0) return []; // a range that ends at -1 is all there is
       return byId(feed, (await redis.zrevrange(keys.order(feed), 0, limit - 1)) as ItemId[]);
     },
   };

@@ -52,10 +52,11 @@ export class Fenced extends Error {
   override readonly name = 'Fenced';
 }
 
-// Every write of the reader: refused when a later holder has written before.
+// Every write of the reader: refused when a later holder has written before. Redis 7 takes the first word of an error
+// for its code only when a second one follows.
 const FENCE = `
   local fence = KEYS[1]
-  if tonumber(redis.call('GET', fence) or '0') > tonumber(ARGV[1]) then return redis.error_reply('FENCED') end
+  if tonumber(redis.call('GET', fence) or '0') > tonumber(ARGV[1]) then return redis.error_reply('FENCED later holder') end
   redis.call('SET', fence, ARGV[1])
 `;
 

@@ -82,6 +82,7 @@ export function redisSubscriptions(redis: RedisClient, keys: Keys): Subscription
     countOfFeed: (feed) => redis.zcard(keys.subscribers(feed)),
 
     async move(from, to) {
+      if (from === to) return;
       for await (const page of store.ofFeed(from)) {
         for (const subscription of page) {
           await store.add({ ...subscription, feed: to });

@@ -1,9 +1,11 @@
+import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { createServer, request as httpRequest, type RequestOptions } from 'node:http';
 import { request as httpsRequest } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import { isIP, type AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { createGuardedAgents, type GuardOptions } from '../../scheduler/guard.js';
+import ipaddr from 'ipaddr.js';
+import { createGuardedAgents, createResolve, type GuardOptions } from '../../scheduler/guard.js';
 
 /** A server that nobody may reach: whatever gets through counts. */
 let hits = 0;
@@ -114,4 +116,79 @@ describe('addresses that were let in', () => {
 it('a name without addresses is unknown', async () => {
   const resolve = () => Promise.reject(new Error('no such name'));
   expect(await visit('http://name.example/', { resolve })).toBe('ENOTFOUND');
+});
+
+describe('the DNS', () => {
+  /** A name server that knows these addresses, and counts what it is asked. */
+  async function nameServer(known: Readonly<Record<string, readonly string[]>>, ttl: number) {
+    const asked: string[] = [];
+    const socket = createSocket('udp4');
+    socket.on('message', (query, { port: back, address }) => {
+      const { name, type, end } = readQuestion(query);
+      asked.push(`${name} ${type === A ? 'A' : 'AAAA'}`);
+      const answers = (known[name] ?? []).filter((ip) => isIP(ip) === (type === A ? 4 : 6));
+      const header = Buffer.from([
+        ...query.subarray(0, 2),
+        0x81,
+        known[name] ? 0x80 : 0x83,
+        0,
+        1,
+        0,
+        answers.length,
+        0,
+        0,
+        0,
+        0,
+      ]);
+      const records = answers.map((ip) => {
+        const bytes = ipaddr.parse(ip).toByteArray();
+        return Buffer.from([0xc0, 12, 0, type, 0, 1, 0, 0, 0, ttl, 0, bytes.length, ...bytes]);
+      });
+      socket.send(Buffer.concat([header, query.subarray(12, end), ...records]), back, address);
+    });
+    socket.bind(0, '127.0.0.1');
+    await once(socket, 'listening');
+    sockets.push(socket);
+    return { asked, servers: [`127.0.0.1:${socket.address().port}`] };
+  }
+
+  const A = 1;
+  const sockets: Socket[] = [];
+  afterAll(() => sockets.forEach((socket) => socket.close()));
+
+  function readQuestion(query: Buffer) {
+    const labels: string[] = [];
+    let at = 12;
+    for (let length = query[at] ?? 0; length > 0; length = query[at] ?? 0) {
+      labels.push(query.toString('latin1', at + 1, at + 1 + length));
+      at += 1 + length;
+    }
+    return { name: labels.join('.').toLowerCase(), type: query.readUInt16BE(at + 1), end: at + 5 };
+  }
+
+  it('is asked for both kinds of addresses, and once as long as they hold', async () => {
+    const { asked, servers } = await nameServer(
+      { 'both.example': ['2606:4700::1', '1.1.1.1'], 'four.example': ['1.1.1.2'] },
+      60,
+    );
+    const resolve = createResolve({ local: false, servers });
+    expect(await resolve('both.example')).toEqual(['1.1.1.1', '2606:4700::1']);
+    expect(await resolve('both.example')).toEqual(['1.1.1.1', '2606:4700::1']);
+    expect(await resolve('four.example')).toEqual(['1.1.1.2']);
+    expect(asked.sort()).toEqual(['both.example A', 'both.example AAAA', 'four.example A', 'four.example AAAA']);
+  });
+
+  it('is asked again when they do not hold', async () => {
+    const { asked, servers } = await nameServer({ 'short.example': ['1.1.1.1'] }, 0);
+    const resolve = createResolve({ local: false, servers });
+    await resolve('short.example');
+    await resolve('short.example');
+    expect(asked).toHaveLength(4);
+  });
+
+  it('may know nothing: then the system is asked where that is wanted', async () => {
+    const { servers } = await nameServer({}, 60);
+    await expect(createResolve({ local: false, servers })('localhost')).rejects.toThrow('no address');
+    expect(await createResolve({ local: true, servers })('localhost')).toContain('127.0.0.1');
+  });
 });

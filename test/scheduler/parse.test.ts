@@ -17,6 +17,11 @@ const rss = (item: string, head = '') =>
 /** What only the second reader takes. */
 const odd = (item: string) => rss(item).replace('<title>', '<__proto__/><title>');
 
+/** Each entity is ten times the one before. */
+const LAUGHS = ['b', 'c', 'd', 'e', 'f', 'g', 'h', 'i'].map(
+  (name, index) => `<!ENTITY ${name} "${`&${'abcdefgh'.charAt(index)};`.repeat(10)}">`,
+);
+
 const many = (part: string, count: number) => part.repeat(count);
 
 describe('a document', () => {
@@ -36,13 +41,7 @@ describe('a document', () => {
 
 describe('hostile documents end in time, and another feed is read meanwhile', () => {
   it.each([
-    [
-      'billion laughs',
-      rss(
-        '<title>&i;</title>',
-        `<!DOCTYPE rss [<!ENTITY a "lol">${[...'bcdefghi'].map((name, index) => `<!ENTITY ${name} "${many(`&${'abcdefgh'[index] ?? ''};`, 10)}">`).join('')}]>`,
-      ),
-    ],
+    ['billion laughs', rss('<title>&i;</title>', `<!DOCTYPE rss [<!ENTITY a "lol">${LAUGHS.join('')}]>`)],
     ['external entities', rss('<title>&x;</title>', '<!DOCTYPE rss [<!ENTITY x SYSTEM "file:///etc/passwd">]>')],
     ['an author of brackets', rss(`<author>${many('(', 300_000)}</author>`)],
     ['an author of brackets, deeper', rss(`<author><name>${many('(', 300_000)}</name></author>`)],

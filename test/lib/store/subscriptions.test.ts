@@ -41,7 +41,7 @@ contract((open) => {
 
     it('to the firehose is one like any other', async () => {
       const { subscriptions } = await open();
-      const drinking = { ...ROMEO, feed: FIREHOSE, node: FIREHOSE };
+      const drinking: Subscription = { ...ROMEO, feed: FIREHOSE, node: FIREHOSE };
       await subscriptions.add(drinking);
       expect(await collect(subscriptions.ofFeed(FIREHOSE))).toEqual([drinking]);
       expect(await collect(subscriptions.ofFeed(FEED))).toEqual([]);
