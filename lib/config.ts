@@ -75,9 +75,10 @@ export class ConfigError extends Error {
 export function loadConfig(env: Readonly<Record<string, string | undefined>>): Config {
   const given = Object.fromEntries(settings.flatMap((name) => (env[name] ? [[name, env[name]]] : [])));
   const result = schema
-    .refine((config) => config.POLL_MIN_SECONDS <= config.POLL_MAX_SECONDS, {
+    .refine((config) => !(config.POLL_MIN_SECONDS > config.POLL_MAX_SECONDS), {
       path: ['POLL_MIN_SECONDS'],
       message: 'must not be above POLL_MAX_SECONDS',
+      when: () => true, // also when other settings are bad, so that all problems are named
     })
     .safeParse(given);
   if (result.success) return Object.freeze(result.data);

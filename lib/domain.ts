@@ -201,7 +201,7 @@ export interface Subscription {
  *   white space, control or bidirectional characters.
  */
 export function parseFeedUrl(text: string): FeedUrl {
-  if (text.length > 2_048 || FORBIDDEN_IN_URL.test(text) || !URL.canParse(text)) {
+  if (text.length > URL_MAX || FORBIDDEN_IN_URL.test(text) || !URL.canParse(text)) {
     throw new Fault('not-a-feed', 'That is not the URL of a feed or a page');
   }
   const url = new URL(text);
@@ -210,12 +210,16 @@ export function parseFeedUrl(text: string): FeedUrl {
   }
   if (url.username || url.password) throw new Fault('not-a-feed', 'URLs with credentials cannot be followed');
   url.hash = '';
+  if (url.href.length > URL_MAX) throw new Fault('not-a-feed', 'That URL is too long');
   return url.href as FeedUrl;
 }
 
+// As it is written and as it comes out: percent-encoding makes it longer, and what comes out can be given again.
+const URL_MAX = 2_048;
+
 // White space, C0/C1 controls, zero-width and bidirectional formatting, lone surrogates.
 const FORBIDDEN_IN_URL =
-  /[\s\u0000-\u0020\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/;
+  /[\s\u0000-\u0020\u007f-\u009f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/;
 
 export const feedIdOf = (url: FeedUrl): FeedId => base32(sha256(url), 10) as FeedId;
 
@@ -227,7 +231,7 @@ export function nodeIdOf(url: FeedUrl): NodeId {
 
 /** The FeedId inside a canonical NodeID, or nothing when the text has not that shape. */
 export const feedIdIn = (node: string): FeedId | undefined =>
-  /^[a-z0-9._-]{1,100}-([a-z2-7]{10})$/.exec(node)?.[1] as FeedId | undefined;
+  /^[a-z0-9._-]{0,100}-([a-z2-7]{10})$/.exec(node)?.[1] as FeedId | undefined;
 
 export const itemIdOf = (feed: FeedId, entryId: string): ItemId =>
   sha256(`${feed}\n${entryId}`).subarray(0, 16).toString('hex') as ItemId;
@@ -250,14 +254,17 @@ export const digest = (text: string): string => base32(sha256(text), 16);
  */
 export function parseJid(text: string): { readonly full: string; readonly bare: string; readonly domain: string } {
   try {
-    if (text.length > 3_071 || /[\u0000-\u001f\u007f]/.test(text)) throw new Error('control characters');
+    // The library takes nearly everything, and escapes what it cannot take.
+    if (!JID.test(text) || /[\p{Cc}\p{Cs}]/u.test(text)) throw new Error('not the shape of a JID');
     const parsed = parseJidText(text);
-    if (!parsed.getDomain()) throw new Error('no domain');
     return { full: parsed.toString(), bare: parsed.bare().toString(), domain: parsed.getDomain() };
   } catch (cause) {
     throw new Fault('invalid-jid', 'That is not a JID', { cause });
   }
 }
+
+// RFC 7622 3: the local part without "&'/:<>@ and spaces, the domain, the resource; 1,023 characters each.
+const JID = /^(?:[^\s"&'/:<>@]{1,1023}@)?[^\s"&'/<>@]{1,1023}(?:\/.{1,1023})?$/su;
 
 function sha256(text: string): Buffer {
   return createHash('sha256').update(text).digest();

@@ -175,7 +175,7 @@ function settleEntry(draft: EntryDraft, feed: Place, ownPages: ReadonlySet<strin
  * the one thing left that stays the same from poll to poll.
  */
 function idOf(draft: EntryDraft, links: List<Link>, ownPages: ReadonlySet<string>): string {
-  const id = word(draft.id, Infinity);
+  const id = draft.id && xmlText(draft.id).trim();
   if (id) return id.length <= MAX_ID_CHARS ? id : hashId(id);
   const page = links.find(({ rel, href }) => rel === 'alternate' && !ownPages.has(href));
   if (page) return page.href;

@@ -85,6 +85,7 @@ export function createFetch(options: FetchOptions): Fetch {
     { budget, signal }: Patience,
     use: (answer: Answer) => Promise<T>,
   ): Promise<T | Failed> {
+    signal?.throwIfAborted();
     const started = performance.now();
     const ending = new AbortController();
     const end = () => ending.abort();

@@ -86,7 +86,9 @@ await runProcess('scheduler', process.env, async ({ config, emit, metrics, keys,
       events,
     }),
   ];
-  for (const worker of workers) later('worker', () => worker.close());
+  later('workers', async () => {
+    await Promise.all(workers.map((worker) => worker.close()));
+  });
 
   async function health(): Promise<Health> {
     try {

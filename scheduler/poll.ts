@@ -6,8 +6,7 @@ import type { AliasStore } from '../lib/store/aliases.js';
 import type { FeedStore } from '../lib/store/feeds.js';
 import type { SubscriptionStore } from '../lib/store/subscriptions.js';
 import { nextLook, type Bounds } from './interval.js';
-
-export type Read = (target: Target) => Promise<Reading>;
+import type { Read } from './read.js';
 
 export interface PollDeps {
   readonly feeds: Pick<FeedStore, 'get' | 'register' | 'known' | 'commit'>;

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { parseFeedUrl } from '../../lib/domain.js';
 import { createParser } from '../../scheduler/parse.js';
 
@@ -7,8 +7,10 @@ const worker = new URL('../../dist/scheduler/parse.worker.js', import.meta.url);
 const FEED_URL = parseFeedUrl('https://feed.example/feed');
 const GOOD = '<rss version="2.0"><channel><title>good</title><item><guid>1</guid></item></channel></rss>';
 
+jest.setTimeout(30_000);
+
 let parser: ReturnType<typeof createParser>;
-beforeAll(() => void (parser = createParser({ worker, threads: 2, timeoutMs: 1_000 })));
+beforeAll(() => void (parser = createParser({ worker, threads: 2, timeoutMs: 2_000 })));
 afterAll(() => parser.close());
 
 const parse = (text: string) => parser.parse(new Uint8Array(Buffer.from(text)), 'text/xml', FEED_URL);

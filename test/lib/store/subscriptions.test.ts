@@ -72,7 +72,6 @@ contract((open) => {
   describe('JIDs that look alike', () => {
     const alike = [
       'romeo@example.net',
-      'romeo@example.net/',
       'romeo@example.net/a',
       'romeo@example.net/a b',
       'romeo@example.net/a b c',
