@@ -88,11 +88,8 @@ it('takes its servers along when it is killed itself', async () => {
       return socket;
     }),
   );
-  const closed = connections.map((socket) =>
-    once(
-      socket.on('error', () => undefined),
-      'close',
-    ),
+  const closed = connections.map(
+    (socket) => new Promise((resolve) => socket.on('error', () => undefined).once('close', resolve)),
   );
   parent.kill('SIGKILL');
   await Promise.all(closed);
