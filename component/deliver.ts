@@ -18,6 +18,8 @@ export interface DeliveryDeps {
   /** The stanza for one subscriber around a rendered item. */
   readonly address: (subscription: Subscription, stanzaId: string, item: string) => string;
   readonly emit: Emit;
+  /** Tells the store being away from a mistake of ours. */
+  readonly away: (error: unknown) => unknown;
   readonly now: () => number;
   /** Records stay this long after they were delivered. */
   readonly keepMs: number;
@@ -162,7 +164,7 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
         wakeAll();
         return;
       }
-      emit('bug', { where: `delivery of partition ${partition}`, error });
+      if (!deps.away(error)) emit('bug', { where: `delivery of partition ${partition}`, error });
       await sleep(RETRY_MS);
     }
 

@@ -92,6 +92,7 @@ await runProcess('component', process.env, ({ config, emit, metrics, keys, redis
     render: events.render,
     address: events.address,
     emit,
+    away: redisAway,
     now,
     keepMs,
     onFenced: () => {

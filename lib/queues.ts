@@ -38,9 +38,10 @@ const POLICIES: { readonly [N in QueueName]: Policy<N> } = {
   tick: { id: () => 'tick', options: transient },
   poll: { id: ({ feed }) => `poll-${feed}`, options: transient },
   ping: { id: ({ feed, slot }) => `ping-${feed}-${slot}`, options: transient },
-  // Kept for ten seconds, so that whoever asks meanwhile gets the same answer without another fetch.
+  // One look for all who ask within the same ten seconds. The id names them, because BullMQ forgets an old answer only
+  // when it keeps a newer one of any job.
   probe: {
-    id: ({ url }) => `probe-${digest(url)}`,
+    id: ({ url }) => `probe-${digest(url)}-${Math.floor(Date.now() / 10_000)}`,
     options: { attempts: 1, removeOnComplete: { age: 10 }, removeOnFail: { age: 10 } },
   },
 };
@@ -66,7 +67,7 @@ export function openQueue<N extends QueueName>(name: N, redis: RedisClient) {
   return {
     enqueue: (async (payload, delayMs) => {
       await add(payload, delayMs);
-    }) satisfies Enqueue<N>,
+    }) as Enqueue<N>,
     add,
     /** Jobs that are waiting or running. */
     async pending(): Promise<number> {

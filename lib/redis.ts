@@ -43,6 +43,10 @@ export function ready(client: RedisClient): Promise<void> {
   return new Promise((resolve) => client.once('ready', () => resolve()));
 }
 
+// What ioredis and the network say when Redis, or one node of a Cluster, cannot be reached.
+const AWAY =
+  /Connection is closed|Stream isn't writeable|Command timed out|ECONNRE|EPIPE|ETIMEDOUT|Failed to refresh slots|Cluster isn't ready|Too many Cluster redirections|startup nodes is available/;
+
 /**
  * Tells Redis being away (or full, or still loading) from a mistake of ours.
  * @returns the Fault to answer with, or nothing when the error has another cause
@@ -52,9 +56,7 @@ export function redisAway(error: unknown): Fault | undefined {
   const away =
     /^(MaxRetriesPerRequestError|ClusterAllFailedError)$/.test(error.name) ||
     /^(LOADING|OOM|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|MISCONF|BUSY) /.test(error.message) ||
-    /Connection is closed|Stream isn't writeable|Command timed out|ECONNRE|EPIPE|ETIMEDOUT|Failed to refresh slots/.test(
-      `${error.message} ${(error as NodeJS.ErrnoException).code ?? ''}`,
-    );
+    AWAY.test(`${error.message} ${(error as NodeJS.ErrnoException).code ?? ''}`);
   return away ? new Fault('unavailable', 'The store is away for a moment; try again', { cause: error }) : undefined;
 }
 

@@ -159,7 +159,7 @@ async function run(title, command, args) {
   clearInterval(tick);
   if (live) process.stdout.write('\r\x1b[K');
   if (code === 0) return void console.log(`  ✓ ${title}  ${seconds()}`);
-  process.stdout.write(Buffer.concat(output));
+  console.log(Buffer.concat(output).toString().split('\n').slice(-40).join('\n'));
   throw new Error(`${title} failed (${code}): ${[command, ...args].join(' ').split('\n')[0].trim()}`);
 }
 

@@ -26,7 +26,7 @@ interface State {
   readonly passwords: Readonly<Record<'admin' | 'reader', string>>;
 }
 
-/** Bad news for the person at the keyboard: the message is enough, a stack would only frighten. */
+/** What the person at the keyboard can mend: the message says it all, no log does. */
 class Sorry extends Error {}
 
 /** What is stopped at the end, last one first. */
@@ -275,7 +275,7 @@ const interrupted = new Promise<'stop'>((resolve) => {
 
 // Whoever dies unasked takes the whole thing down, with a word about it.
 const orphaned = once(died, 'died').then(([name]) => {
-  throw new Sorry(`${String(name)} has ended by itself.`);
+  throw new Error(`${String(name)} has ended by itself.`);
 });
 
 try {
@@ -287,7 +287,9 @@ try {
   const text = late
     ? `No new entry came within ${ONCE_SECONDS} seconds.`
     : String(error instanceof Error ? error.message : error);
-  process.stderr.write(`\n${text}\n${servers.length > 0 ? `${tails()}\n\nAll of it is in ${HOME}/logs/.\n` : ''}`);
+  process.stderr.write(
+    `\n${text}\n${servers.length > 0 && !(error instanceof Sorry) ? `${tails()}\n\nAll of it is in ${HOME}/logs/.\n` : ''}`,
+  );
 }
 
 for (const { name, stop } of stops.reverse()) {

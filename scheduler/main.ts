@@ -14,6 +14,8 @@ import { createReader } from './read.js';
 import { tick } from './tick.js';
 
 const TICK_MS = 1_000;
+// The queues may be flushed at any time; this brings the ticks back.
+const RENEW_TICK_MS = 10_000;
 // Looks that people wait for: few at once, and never behind polls.
 const PROBES_AT_ONCE = 10;
 const PINGS_AT_ONCE = 20;
@@ -116,5 +118,9 @@ await runProcess('scheduler', process.env, async ({ config, emit, metrics, keys,
   later('intake', () => intake.close());
   await intake.listen({ host: config.HTTP_HOST, port: config.HTTP_PORT });
   await queues.tick.every(TICK_MS, {});
+  const renewing = setInterval(() => void queues.tick.every(TICK_MS, {}).catch(() => undefined), RENEW_TICK_MS);
+  later('ticks', () => {
+    clearInterval(renewing);
+  });
   emit('notice', { text: `listening on http://${config.HTTP_HOST}:${config.HTTP_PORT}` });
 });

@@ -119,9 +119,11 @@ const COMMIT = script(`
   for _ = 1, count() do
     local item, hash, kind, entry = take(), take(), take(), take()
     redis.call('HSET', seen, item, hash .. ' ' .. today)
-    local sequence = redis.call('HINCRBY', feed, 'sequence', 1)
-    redis.call('HSET', items, item, '{"at":' .. string.format('%.0f', now) .. ',"entry":' .. entry .. '}')
-    redis.call('ZADD', order, sequence, item)
+    if entry ~= '' then
+      local sequence = redis.call('HINCRBY', feed, 'sequence', 1)
+      redis.call('HSET', items, item, '{"at":' .. string.format('%.0f', now) .. ',"entry":' .. entry .. '}')
+      redis.call('ZADD', order, sequence, item)
+    end
     if kind == 'first' and redis.call('ZCARD', subscribers) == 0 then kind = 'stored' end
     if kind ~= 'stored' then
       redis.call('XADD', log, '*', 'feed', id, 'url', url, 'item', item, 'kind', kind, 'entry', entry, 'source', source)
@@ -271,7 +273,12 @@ function commitArguments({ feed, nextMs, outcome }: Commit, keep: number, today:
     outcome.kind === 'failed' ? 'failed' : 'read',
     ...[touched.length, ...touched],
     source,
-    ...[changes.length, ...changes.flatMap(({ item, hash, kind, entry }) => [item, hash, kind, JSON.stringify(entry)])],
+    changes.length,
+    ...changes.flatMap(({ item, hash, kind, entry }, i) => {
+      // Of a long past, only what the node will hold is worth sending.
+      const isPast = kind === 'stored' && i < changes.length - keep;
+      return [item, hash, kind, isPast ? '' : JSON.stringify(entry)];
+    }),
   ];
 }
 

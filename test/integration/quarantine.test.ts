@@ -96,6 +96,7 @@ function deliverWith(poison: (item: string) => string): void {
       if (event === 'quarantined') quarantined.push(facts as Events['quarantined']);
       if (event === 'bug') throw (facts as Events['bug']).error;
     },
+    away: () => undefined,
     now: Date.now,
     keepMs: 3_600_000,
     onFenced: () => undefined,

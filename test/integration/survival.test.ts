@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
 import xml from '@xmpp/xml';
+import { openRedis } from '../../lib/redis.js';
 import type { Item } from '../../prosody/reader.js';
 import { startRig, type Rig } from '../support/rig.js';
 
@@ -158,6 +159,19 @@ it('a frozen Redis is answered for as well', async () => {
   rig.redis.signal('SIGCONT');
   await rig.healthy();
   await romeo.request('get', xml('query', { xmlns: DISCO_ITEMS }));
+});
+
+it('the queues are flushed: nothing is forgotten', async () => {
+  const feed = rig.feeds.feed('/flushed.xml', { format: 'atom', title: 'Flushed' });
+  const romeo = rig.tester.as('romeo');
+  await romeo.subscribe(feed.url);
+  const redis = openRedis([rig.redis.url], 'patient', () => undefined);
+  const queues = await redis.keys('{hydrant-queues}*');
+  expect(queues.length).toBeGreaterThan(0);
+  await redis.del(...queues);
+  redis.disconnect();
+  feed.publish({ title: 'After the flood' });
+  expect((await romeo.arrivals.take(undefined, SECONDS)).title).toBe('After the flood');
 });
 
 it('SIGTERM ends both processes in good order', async () => {

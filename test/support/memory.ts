@@ -84,7 +84,7 @@ export function memoryStores(options: StoreOptions = {}): Stores {
     for (const watcher of watchers) watcher(partition);
   }
 
-  function publish(one: Known, { changes, touched: _ }: FreshOutcome['changes'], source: FreshOutcome['source']): void {
+  function publish(one: Known, { changes: { changes }, source }: FreshOutcome): void {
     const { id: feed, url } = one.feed;
     for (const { item, hash, kind, entry } of changes) {
       one.seen.set(item, hash);
@@ -123,17 +123,17 @@ export function memoryStores(options: StoreOptions = {}): Stores {
       const one = known.get(id);
       if (!one) return 'gone';
       if (one.feed.version !== version) return 'conflict';
-      const { failure: _, ...before } = one.feed;
-      const looked = { ...before, version: version + 1, polled: now() };
+      const looked: { -readonly [Key in keyof Feed]: Feed[Key] } = { ...one.feed, version: version + 1, polled: now() };
       one.due = now() + nextMs;
       if (outcome.kind === 'failed') {
         one.feed = { ...looked, failures: failures + 1, failure: outcome.failure };
         return 'committed';
       }
+      delete looked.failure;
       one.feed = { ...looked, failures: 0, read: now(), validators: outcome.validators ?? looked.validators };
       if (outcome.kind === 'fresh') {
         one.feed = { ...one.feed, source: outcome.source, body: outcome.body };
-        publish(one, outcome.changes, outcome.source);
+        publish(one, outcome);
       }
       return 'committed';
     },

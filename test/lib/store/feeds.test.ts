@@ -123,8 +123,9 @@ contract((open) => {
       expect(feed?.read).toBeGreaterThanOrEqual(before.read!);
       expect(known).toEqual(new Map([item('a'), item('b')].map((id) => [id, 'h'])));
       expect(items.map(({ entry }) => entry)).toEqual([entryOf('b'), entryOf('a')]);
-      expect(log.map(({ id: _, ...record }) => record)).toEqual(
+      expect(log).toEqual(
         ['a', 'b'].map((id) => ({
+          id: expect.stringMatching(/^\d+-\d+$/),
           partition: log[0]!.partition,
           feed: ID,
           url: BLOG,
@@ -151,7 +152,9 @@ contract((open) => {
       const stores = await open();
       await openFeed(stores);
       const feed = (await stores.feeds.get(ID))!;
-      const results = await Promise.all([...'abcdefgh'].map((id) => stores.feeds.commit(freshWith(feed, id))));
+      const results = await Promise.all(
+        ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'].map((id) => stores.feeds.commit(freshWith(feed, id))),
+      );
       expect(results.filter((result) => result === 'committed')).toHaveLength(1);
       expect(results.filter((result) => result === 'conflict')).toHaveLength(7);
       expect(await logged(stores)).toHaveLength(1);
@@ -256,7 +259,7 @@ contract((open) => {
     it('is not kept beyond the number that a node keeps, but stays known', async () => {
       const stores = await open({ itemsPerNode: 3 });
       await openFeed(stores);
-      const all = [...'edcba'].map((id) => entryOf(id));
+      const all = ['e', 'd', 'c', 'b', 'a'].map((id) => entryOf(id));
       await look(stores, BLOG, all);
       expect((await stores.items.latest(ID, 10)).map(({ entry }) => entry.id)).toEqual(['e', 'd', 'c']);
       expect(await stores.items.byId(ID, [item('a'), item('e')])).toMatchObject([{ id: item('e') }]);
