@@ -43,23 +43,12 @@ export type Fetched =
   | { readonly kind: 'not-modified'; readonly validators?: Validators }
   | Failed;
 
-/** What a POST came to: any status is an answer. */
-export type Posted = { readonly kind: 'answered'; readonly status: number; readonly text: string } | Failed;
-
-/** Everything that Hydrant says to the web. There is no other way out, and none past the guard. */
-export interface Fetch {
-  /**
-   * A conditional GET (RFC 9110 13.1): the validators of last time go back exactly as they came. Follows up to five
-   * redirects.
-   * @throws the signal's reason once the signal is aborted; nothing else.
-   */
-  (target: Pick<Target, 'url' | 'validators'>, signal?: AbortSignal): Promise<Fetched>;
-  /**
-   * Posts a form, which is how WebSub and rssCloud are subscribed to. Follows no redirects.
-   * @throws the signal's reason once the signal is aborted; nothing else.
-   */
-  readonly postForm: (url: FeedUrl, form: Readonly<Record<string, string>>, signal?: AbortSignal) => Promise<Posted>;
-}
+/**
+ * A conditional GET (RFC 9110 13.1): the validators of last time go back exactly as they came. Follows up to five
+ * redirects. There is no other way out to the web, and none past the guard.
+ * @throws the signal's reason once the signal is aborted; nothing else.
+ */
+export type Fetch = (target: Pick<Target, 'url' | 'validators'>, signal?: AbortSignal) => Promise<Fetched>;
 
 export function createFetch(options: FetchOptions): Fetch {
   const client = got.extend({
@@ -114,7 +103,7 @@ export function createFetch(options: FetchOptions): Fetch {
     return { budget: { milliseconds: options.timeoutMs }, signal };
   };
 
-  async function fetchUrl({ url, validators = {} }: Pick<Target, 'url' | 'validators'>, signal?: AbortSignal) {
+  return async ({ url, validators = {} }, signal) => {
     const patient = patience(signal);
     const headers = { 'if-none-match': validators.etag, 'if-modified-since': validators.lastModified };
     let at = url;
@@ -125,19 +114,8 @@ export function createFetch(options: FetchOptions): Fetch {
       if (seen.kind !== 'redirect') return seen;
       at = seen.to;
     }
-    return { kind: 'failed', reason: 'redirects', text: 'The URL redirects too often' } as const;
-  }
-
-  const postForm: Fetch['postForm'] = (url, form, signal) =>
-    inTurn(url, signal, () =>
-      request(url, { method: 'POST', form }, patience(signal), async (answer) => ({
-        kind: 'answered',
-        status: answer.status,
-        text: Buffer.from(await readBody(answer, MAX_POST_ANSWER_BYTES)).toString(),
-      })),
-    );
-
-  return Object.assign(fetchUrl, { postForm });
+    return { kind: 'failed', reason: 'redirects', text: 'The URL redirects too often' };
+  };
 }
 
 const ACCEPT = [
@@ -146,7 +124,6 @@ const ACCEPT = [
 ].join(', ');
 
 const MAX_REDIRECTS = 5;
-const MAX_POST_ANSWER_BYTES = 65_536;
 
 interface Answer {
   readonly status: number;

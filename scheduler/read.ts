@@ -5,7 +5,7 @@ import type { Fetch } from './fetch.js';
 import type { Parse } from './parse.js';
 
 export interface ReaderDeps {
-  readonly fetch: (...args: Parameters<Fetch>) => ReturnType<Fetch>;
+  readonly fetch: Fetch;
   readonly parse: Parse;
 }
 

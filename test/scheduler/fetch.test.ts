@@ -308,24 +308,3 @@ describe('what cannot be reached', () => {
     );
   });
 });
-
-describe('posting a form', () => {
-  it('sends it through the same guard, and takes any status for an answer', async () => {
-    const url = await serve((request, response) => {
-      let body = '';
-      request.on('data', (chunk) => (body += String(chunk)));
-      request.on(
-        'end',
-        () =>
-          void response.writeHead(422).end(`${request.method ?? ''} ${request.headers['content-type'] ?? ''} ${body}`),
-      );
-    });
-    const form = { 'hub.mode': 'subscribe', 'hub.topic': 'https://x.example/?a&b' };
-    expect(await bench().postForm(url, form)).toEqual({
-      kind: 'answered',
-      status: 422,
-      text: 'POST application/x-www-form-urlencoded hub.mode=subscribe&hub.topic=https%3A%2F%2Fx.example%2F%3Fa%26b',
-    });
-    expect(await bench({ allow: [] }).postForm(url, form)).toMatchObject({ kind: 'failed', reason: 'blocked-address' });
-  });
-});
