@@ -3,7 +3,7 @@ import { FIREHOSE, type FeedId, type Firehose as FirehoseNode, type Subscription
 import type { Emit } from '../lib/events.js';
 import type { PublishedItem } from '../lib/pubsub.js';
 import { firehoseItemId, type Firehose } from '../lib/store/firehose.js';
-import { compareLogIds, Fenced, type Log, type LogRecord } from '../lib/store/log.js';
+import { compareLogIds, Fenced, type Keep, type Log, type LogRecord } from '../lib/store/log.js';
 import type { SubscriptionStore } from '../lib/store/subscriptions.js';
 import { StreamDown, type Connection, type Down } from './connection.js';
 import { Unprovable } from './payload.js';
@@ -21,8 +21,8 @@ export interface DeliveryDeps {
   /** Tells the store being away from a mistake of ours. */
   readonly away: (error: unknown) => unknown;
   readonly now: () => number;
-  /** Records stay this long after they were delivered. */
-  readonly keepMs: number;
+  /** What is kept of the log after delivery. */
+  readonly keep: Keep;
   /** Somebody else holds the address by now. */
   readonly onFenced: () => void;
 }
@@ -78,7 +78,7 @@ interface Window {
  * stream is found; it goes to quarantine and everything else goes on.
  */
 export function createDelivery(deps: DeliveryDeps): Delivery {
-  const { log, firehose, connection, emit, keepMs } = deps;
+  const { log, firehose, connection, emit, keep } = deps;
   /** Partition → how many records at the head of its lane may hold the poison. */
   const suspects = new Map<number, number>();
   const lanes = Array.from({ length: log.partitions }, (_, partition) => createLane(partition));
@@ -259,7 +259,7 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
       window.routed = true;
       await before;
       if (acknowledge) {
-        await log.acknowledge(partition, acknowledge.id, token, keepMs);
+        await log.acknowledge(partition, acknowledge.id, token, keep);
         acknowledged = acknowledge.id;
         const lag = Math.max(0, deps.now() - timeOf(window.records[0] ?? acknowledge)) / 1_000;
         emit('delivered', { records: window.records.length, stanzas: window.stanzas, lag });
@@ -295,7 +295,7 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
 
   function trimFirehose(): void {
     firehose
-      .trim(keepMs, ({ partition, id }) => lanes[partition]?.hasDelivered(id) ?? false)
+      .trim(keep.ms, ({ partition, id }) => lanes[partition]?.hasDelivered(id) ?? false)
       .catch((error: unknown) => {
         emit('warning', { text: `the firehose was not trimmed: ${String(error)}` });
       });

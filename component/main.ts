@@ -32,7 +32,10 @@ const { version } = JSON.parse(readFileSync(new URL('../../package.json', import
 
 await runProcess('component', process.env, ({ config, emit, metrics, keys, redis, connect, later }) => {
   const now = Date.now;
-  const keepMs = config.LOG_KEEP_HOURS * HOUR_MS;
+  const keep = {
+    ms: config.LOG_KEEP_HOURS * HOUR_MS,
+    records: Math.ceil(config.LOG_KEEP_ENTRIES / keys.partitions),
+  };
   const domain = config.XMPP_DOMAIN;
 
   const log = redisLog(redis, connect('patient'), keys);
@@ -94,7 +97,7 @@ await runProcess('component', process.env, ({ config, emit, metrics, keys, redis
     emit,
     away: redisAway,
     now,
-    keepMs,
+    keep,
     onFenced: () => {
       leader.yield('a later holder has written');
     },
@@ -124,7 +127,7 @@ await runProcess('component', process.env, ({ config, emit, metrics, keys, redis
 
   const snapshots = redisSnapshots(redis, keys);
   const publish = async () => {
-    const state = JSON.stringify({ up: connection.up });
+    const state = JSON.stringify({ up: connection.up, backlog: await log.backlog() });
     await snapshots.put('component', state, 3 * SNAPSHOT_MS);
     await snapshots.put('component-metrics', await snapshot(metrics), 3 * SNAPSHOT_MS);
   };

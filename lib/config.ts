@@ -1,8 +1,16 @@
 import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
 
-const seconds = z.coerce.number().int().positive();
-const count = z.coerce.number().int().positive();
+const count = z.coerce
+  .number({ error: 'must be a number' })
+  .int({ error: 'must be a whole number' })
+  .positive({ error: 'must be above 0' });
+const seconds = count;
+/** A whole number between two others. */
+const between = (least: number, most: number) => {
+  const error = `must be a whole number from ${least} to ${most}`;
+  return z.coerce.number({ error }).int({ error }).min(least, { error }).max(most, { error });
+};
 const list = z
   .string()
   .default('')
@@ -32,7 +40,7 @@ const schema = z.object({
       'must be redis:// URLs',
     ),
   HTTP_HOST: z.string().min(1).default('127.0.0.1'),
-  HTTP_PORT: z.coerce.number().int().min(0).max(65_535).default(8080),
+  HTTP_PORT: between(0, 65_535).default(8080),
   PUBLIC_URL: z
     .union([z.literal(''), z.url({ protocol: /^https?$/, error: 'must be an http(s) URL' })])
     .default('')
@@ -47,11 +55,12 @@ const schema = z.object({
   PING_MIN_SECONDS: seconds.default(60),
   ITEMS_PER_NODE: count.default(20),
   LOG_KEEP_HOURS: count.default(72),
+  LOG_KEEP_ENTRIES: count.default(1_000_000),
   MAX_SUBSCRIPTIONS: count.default(1000),
   WHO_MAY_ADD: z.enum(['anyone', 'local', 'admins']).default('anyone'),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
-  PARTITIONS: z.coerce.number().int().min(1).max(1024).default(16),
-  STANZA_MAX_BYTES: z.coerce.number().int().min(8_192).max(262_144).default(61_440),
+  PARTITIONS: between(1, 1_024).default(16),
+  STANZA_MAX_BYTES: between(8_192, 262_144).default(61_440),
 });
 
 /** Every setting, checked. Lists are arrays; an absent PUBLIC_URL is undefined. */

@@ -102,9 +102,10 @@ export function createPubSub(deps: PubSubDeps): PubSub {
     if (!/^https?:/i.test(node)) return undefined;
     const url = parseFeedUrl(node);
     const feed = await feeds.get(feedIdOf(url));
-    if (feed) return feed;
+    if (feed?.read !== undefined) return feed;
+    // Not a feed, or not one that was ever read: perhaps a page, under whose name another feed is known.
     const [first] = await aliases.feedsOf(url);
-    return first && feeds.get(first);
+    return (first && (await feeds.get(first))) ?? feed;
   }
 
   async function existing(node: string): Promise<Feed | FirehoseNode> {

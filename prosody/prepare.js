@@ -42,12 +42,10 @@ const INSTALL = `
   done
   install() { apt-get -o DPkg::Lock::Timeout=180 install --yes --no-install-recommends "$@"; }
   install "$@" || { apt-get update; install "$@"; }
-  if command -v systemctl > /dev/null; then
-    for package in "$@"; do
-      systemctl disable "$package" || true
-      [ ! -d /run/systemd/system ] || systemctl stop "$package" || true
-    done
-  fi`;
+  for package in "$@"; do
+    update-rc.d "$package" disable
+    [ ! -d /run/systemd/system ] || systemctl stop "$package"
+  done`;
 
 /** Decides what to do, and says it in the user's words; a problem means that nothing will be done. */
 export function plan({ node, platform, apt, privilege, missing, packagesDiffer, buildIsOld }) {
@@ -159,7 +157,9 @@ async function run(title, command, args) {
   clearInterval(tick);
   if (live) process.stdout.write('\r\x1b[K');
   if (code === 0) return void console.log(`  ✓ ${title}  ${seconds()}`);
-  console.log(Buffer.concat(output).toString().split('\n').slice(-40).join('\n'));
+  // npm gives its reason first and much help after it, apt gives its reason last.
+  const said = Buffer.concat(output).toString().trimEnd().split('\n');
+  console.log((said.length > 60 ? [...said.slice(0, 30), '…', ...said.slice(-30)] : said).join('\n'));
   throw new Error(`${title} failed (${code}): ${[command, ...args].join(' ').split('\n')[0].trim()}`);
 }
 

@@ -12,6 +12,8 @@ export interface Health {
   readonly component: 'up' | 'down';
   readonly redis: 'up' | 'down';
   readonly queues: Readonly<Record<string, number>> | 'down';
+  /** Entries that wait for delivery; counting stops at a thousand per partition. */
+  readonly backlog: number;
 }
 
 export interface IntakeDeps {

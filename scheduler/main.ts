@@ -94,12 +94,12 @@ await runProcess('scheduler', process.env, async ({ config, emit, metrics, keys,
 
   async function health(): Promise<Health> {
     try {
-      const component = JSON.parse((await snapshots.get('component')) ?? '{}') as { up?: boolean };
+      const component = JSON.parse((await snapshots.get('component')) ?? '{}') as { up?: boolean; backlog?: number };
       const pending = Object.entries(queues).map(async ([name, queue]) => [name, await queue.pending()] as const);
       const counts = Object.fromEntries(await Promise.all(pending));
-      return { component: component.up ? 'up' : 'down', redis: 'up', queues: counts };
+      return { component: component.up ? 'up' : 'down', redis: 'up', queues: counts, backlog: component.backlog ?? 0 };
     } catch {
-      return { component: 'down', redis: 'down', queues: 'down' };
+      return { component: 'down', redis: 'down', queues: 'down', backlog: 0 };
     }
   }
 

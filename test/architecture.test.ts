@@ -20,7 +20,7 @@ const WRAPPED: Readonly<Record<string, RegExp>> = {
   bullmq: /^lib\/queues\.ts$/,
   ioredis: /^lib\/redis\.ts$/,
   got: /^scheduler\/fetch\.ts$/,
-  piscina: /^scheduler\//,
+  piscina: /^scheduler\/parse\.ts$/,
   feedsmith: /^scheduler\//,
   'rss-parser': /^scheduler\//,
   fastify: /^scheduler\/intake\.ts$/,

@@ -16,6 +16,12 @@ export interface LogRecord {
   readonly source: Source;
 }
 
+/** How long delivered records stay, and how many of one partition at most. */
+export interface Keep {
+  readonly ms: number;
+  readonly records: number;
+}
+
 /**
  * The outbox: every new entry in order, per partition, until it is delivered and for LOG_KEEP_HOURS after. It has one
  * reader, whoever holds the address; each write of the reader carries the fencing token of that lease.
@@ -28,13 +34,17 @@ export interface Log {
   read(partition: number, after: string, count: number): Promise<LogRecord[]>;
   /** The record at a place, unless it was trimmed or quarantined. */
   at(partition: number, id: string): Promise<LogRecord | undefined>;
-  /** Delivered up to and including `id`. Trims what is older than `keepMs`, never what is not acknowledged. @throws Fenced */
-  acknowledge(partition: number, id: string, token: number, keepMs: number): Promise<void>;
-  /** Takes a record out for ever: it is not read again and the node does not hold it. @throws Fenced */
+  /** Delivered up to and including `id`. Trims what need not be kept, never what is not acknowledged. @throws Fenced */
+  acknowledge(partition: number, id: string, token: number, keep: Keep): Promise<void>;
+  /**
+   * Takes a record out for ever: the node does not hold it, `at` does not find it, and whoever reads leaves out what is
+   * `quarantined`.
+   * @throws Fenced
+   */
   quarantine(record: LogRecord, why: string, token: number): Promise<void>;
   /** Ids of the records in quarantine. */
   quarantined(partition: number): Promise<ReadonlySet<string>>;
-  /** How many records wait for an acknowledgement. */
+  /** How many records wait for an acknowledgement; of each partition, at most a thousand are counted. */
   backlog(): Promise<number>;
   /** Tells of commits as they happen; a hint that may be lost, so look by yourself from time to time. */
   watch(onCommit: (partition: number) => void): void;
@@ -60,14 +70,28 @@ const FENCE = `
   redis.call('SET', fence, ARGV[1])
 `;
 
+// Trimming by length reads what it trims; an acknowledgement comes with every few records, so a few at a time will do.
+const TRIM_AT_ONCE = 256;
+
 const ACKNOWLEDGE = script(`
   ${FENCE}
   redis.call('SET', KEYS[2], ARGV[2])
   local ms = tonumber(string.match(ARGV[2], '^(%d+)'))
   local now = redis.call('TIME')
-  local oldest = math.min(ms, now[1] * 1000 - tonumber(ARGV[3]))
+  local oldest = now[1] * 1000 - tonumber(ARGV[3])
+  local surplus = redis.call('XLEN', KEYS[3]) - tonumber(ARGV[4])
+  if surplus > 0 then
+    local rows = redis.call('XRANGE', KEYS[3], '-', '+', 'COUNT', math.min(surplus, ${TRIM_AT_ONCE}))
+    oldest = math.max(oldest, tonumber(string.match(rows[#rows][1], '^%d+')))
+  end
+  oldest = math.min(oldest, ms)
   if oldest > 0 then redis.call('XTRIM', KEYS[3], 'MINID', '~', string.format('%.0f', oldest)) end
   return 1
+`);
+
+const BACKLOG = script(`
+  local position = redis.call('GET', KEYS[1])
+  return #redis.call('XRANGE', KEYS[2], position and '(' .. position or '-', '+', 'COUNT', 1000)
 `);
 
 const QUARANTINE = script(`
@@ -118,9 +142,9 @@ export function redisLog(redis: RedisClient, listener: RedisClient, keys: Keys):
       return row && !isQuarantined ? recordFrom(partition, row[0], row[1]) : undefined;
     },
 
-    async acknowledge(partition, id, token, keepMs) {
+    async acknowledge(partition, id, token, keep) {
       const touched = [keys.fence(partition), keys.position(partition), keys.log(partition)];
-      await fenced(ACKNOWLEDGE(redis, touched, [token, id, keepMs]));
+      await fenced(ACKNOWLEDGE(redis, touched, [token, id, keep.ms, keep.records]));
     },
 
     async quarantine({ partition, id, feed, item }, why, token) {
@@ -134,18 +158,9 @@ export function redisLog(redis: RedisClient, listener: RedisClient, keys: Keys):
 
     async backlog() {
       const waiting = await Promise.all(
-        Array.from({ length: keys.partitions }, async (_, partition) => {
-          const position = (await redis.get(keys.position(partition))) ?? '0';
-          // Counting stops at a thousand: past that, only "far behind" matters.
-          const rows = await redis.xrange(
-            keys.log(partition),
-            position === '0' ? '-' : `(${position}`,
-            '+',
-            'COUNT',
-            1_000,
-          );
-          return rows.length;
-        }),
+        Array.from({ length: keys.partitions }, async (_, partition) =>
+          Number(await BACKLOG(redis, [keys.position(partition), keys.log(partition)], [])),
+        ),
       );
       return waiting.reduce((total, n) => total + n, 0);
     },

@@ -24,13 +24,12 @@ export async function bareComponent(port: number, domain: string, secret: string
     waiting = undefined;
   });
 
-  const [header] = (await Promise.all([
-    once(socket, 'data'),
-    socket.write(
-      `<stream:stream xmlns='jabber:component:accept' xmlns:stream='http://etherx.jabber.org/streams' to='${domain}'>`,
-    ),
-  ])) as [[string], boolean];
-  const id = /id=['"]([^'"]+)/.exec(header[0])?.[1] ?? '';
+  const opened = once(socket, 'data') as Promise<[string]>;
+  socket.write(
+    `<stream:stream xmlns='jabber:component:accept' xmlns:stream='http://etherx.jabber.org/streams' to='${domain}'>`,
+  );
+  const [header] = await opened;
+  const id = /id=['"]([^'"]+)/.exec(header)?.[1] ?? '';
   const welcome = seen('<handshake');
   socket.write(
     `<handshake>${createHash('sha1')

@@ -55,7 +55,7 @@ function bench(xeps: readonly Xep[] = [XEP]) {
 }
 
 const iq = (type: string, child: Element | undefined, attrs: Record<string, string | undefined> = {}) =>
-  xml('iq', { type, from: ROMEO, to: DOMAIN, id: 'q1', ...attrs } as Record<string, string>, ...(child ? [child] : []));
+  xml('iq', { type, from: ROMEO, to: DOMAIN, id: 'q1', ...attrs }, ...(child ? [child] : []));
 
 const errorOf = ([reply]: Element[]) => {
   const error = reply?.getChild('error');

@@ -98,7 +98,7 @@ function deliverWith(poison: (item: string) => string): void {
     },
     away: () => undefined,
     now: Date.now,
-    keepMs: 3_600_000,
+    keep: { ms: 3_600_000, records: 10_000 },
     onFenced: () => undefined,
   });
   connection.start();

@@ -31,13 +31,15 @@ it('stops once, however many ask, and all of them wait for the end', async () =>
   const { stop, later, stopped } = bench();
   let finish = (): void => undefined;
   later('redis', async () => {
+    stopped.push('asked to stop');
     await new Promise<void>((resolve) => (finish = resolve));
-    stopped.push('redis');
+    stopped.push('stopped');
   });
   const asked = [stop(), stop()];
+  expect(stopped).toEqual(['asked to stop']);
   finish();
   await Promise.all([...asked, stop()]);
-  expect(stopped).toEqual(['redis']);
+  expect(stopped).toEqual(['asked to stop', 'stopped']);
 });
 
 it('goes on after a step that fails, and says which one it was', async () => {

@@ -3,7 +3,7 @@ import { createIntake, type Health, type IntakeDeps } from '../../scheduler/inta
 import { memoryStores } from '../support/memory.js';
 import { BLOG, openFeed } from '../support/stores.js';
 
-const UP: Health = { component: 'up', redis: 'up', queues: { poll: 3 } };
+const UP: Health = { component: 'up', redis: 'up', queues: { poll: 3 }, backlog: 2 };
 
 async function bench(overrides: Partial<IntakeDeps> = {}) {
   const stores = memoryStores({ now: () => 0 });
@@ -77,7 +77,7 @@ describe('/health', () => {
   it.each([
     [200, UP],
     [503, { ...UP, component: 'down' } satisfies Health],
-    [503, { component: 'down', redis: 'down', queues: 'down' } satisfies Health],
+    [503, { component: 'down', redis: 'down', queues: 'down', backlog: 0 } satisfies Health],
   ])('is %s for %j', async (status, health) => {
     const { server } = await bench({ health: async () => health });
     const answer = await server.inject('/health');

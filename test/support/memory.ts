@@ -171,11 +171,14 @@ export function memoryStores(options: StoreOptions = {}): Stores {
         .slice(0, count),
     at: async (partition, id) =>
       logOf(partition).find((record) => record.id === id && !quarantineOf(partition).has(id)),
-    async acknowledge(partition, id, token, keepMs) {
+    async acknowledge(partition, id, token, keep) {
       fence(partition, token);
       positions.set(partition, id);
-      const oldest = Math.min(Number(id.split('-')[0]), now() - keepMs);
-      logs[partition] = logOf(partition).filter((record) => compareLogIds(record.id, `${oldest}-0`) >= 0);
+      const records = logOf(partition);
+      const timeOf = (record: LogRecord | undefined) => Number(record?.id.split('-')[0] ?? 0);
+      const surplus = timeOf(records[Math.max(0, records.length - keep.records) - 1]);
+      const oldest = Math.min(Number(id.split('-')[0]), Math.max(now() - keep.ms, surplus));
+      logs[partition] = records.filter((record) => compareLogIds(record.id, `${oldest}-0`) >= 0);
     },
     async quarantine({ partition, id, feed, item }, _, token) {
       fence(partition, token);

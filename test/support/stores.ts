@@ -121,9 +121,15 @@ export async function openFeed(stores: Pick<Stores, 'feeds'>, url: FeedUrl = BLO
   return feedIdOf(url);
 }
 
-/** For what no event tells: asks again until it is so. The test's own time limit ends it otherwise. */
+const UNTIL_MS = 20_000;
+
+/** For what no event tells: asks again until it is so. */
 export async function until(condition: () => Promise<boolean>): Promise<void> {
-  while (!(await condition())) await new Promise(setImmediate);
+  const end = performance.now() + UNTIL_MS;
+  while (!(await condition())) {
+    if (performance.now() > end) throw new Error(`not so within ${UNTIL_MS} ms: ${String(condition)}`);
+    await new Promise(setImmediate);
+  }
 }
 
 export async function collect<T>(pages: AsyncIterable<readonly T[]>): Promise<T[]> {

@@ -18,6 +18,7 @@ import { BLOG, collect, entryOf, look, openFeed, redisStores, until } from '../.
 
 const PARTITIONS = 16;
 const HOUR_MS = 3_600_000;
+const KEEP = { ms: HOUR_MS, records: 10_000 };
 const SLOTS = 16_384;
 
 interface Node {
@@ -179,9 +180,9 @@ it('the log is worked off, fenced and put into quarantine', async () => {
   const records = await logged(stores);
   expect(await stores.log.backlog()).toBe(20);
   for (const record of records) {
-    await stores.log.acknowledge(record.partition, record.id, 2, HOUR_MS);
+    await stores.log.acknowledge(record.partition, record.id, 2, KEEP);
     expect(await stores.log.position(record.partition)).toBe(record.id);
-    await expect(stores.log.acknowledge(record.partition, record.id, 1, HOUR_MS)).rejects.toThrow(Fenced);
+    await expect(stores.log.acknowledge(record.partition, record.id, 1, KEEP)).rejects.toThrow(Fenced);
     await stores.log.quarantine(record, 'not-well-formed', 2);
     expect(await stores.log.at(record.partition, record.id)).toBeUndefined();
     expect(await stores.items.latest(record.feed, 1)).toEqual([]);

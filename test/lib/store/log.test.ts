@@ -6,9 +6,9 @@ import type { StoreOptions, Stores } from '../../support/memory.js';
 import { BLOG, contract, entryOf, look, openFeed, until, type OpenStores } from '../../support/stores.js';
 
 const ID = feedIdOf(BLOG);
-const HOUR_MS = 3_600_000;
+const HOUR = { ms: 3_600_000, records: 10_000 };
 // Older than the clock: Redis counts whole seconds here, and the tests do not wait for one.
-const KEEP_NOTHING_MS = -60_000;
+const NOTHING = { ms: -60_000, records: 10_000 };
 
 /** One partition, so that everything is in one log; entries are published in the order given. */
 async function openLog(open: OpenStores, options: StoreOptions = {}) {
@@ -44,7 +44,7 @@ contract((open) => {
       const stores = await openLog(open);
       await stores.publish('a');
       const [first] = await read(stores);
-      await stores.log.acknowledge(0, first!.id, 1, KEEP_NOTHING_MS);
+      await stores.log.acknowledge(0, first!.id, 1, NOTHING);
       await stores.publish('b');
       expect(ids(await read(stores, first!.id))).toEqual(['b']);
     });
@@ -91,7 +91,7 @@ contract((open) => {
       await stores.publish('a', 'b');
       expect(await stores.log.position(0)).toBe('0');
       const [first] = await read(stores);
-      await stores.log.acknowledge(0, first!.id, 1, HOUR_MS);
+      await stores.log.acknowledge(0, first!.id, 1, HOUR);
       expect(await stores.log.position(0)).toBe(first!.id);
     });
 
@@ -101,9 +101,9 @@ contract((open) => {
       await stores.publish('a', 'b', 'c');
       expect(await stores.log.backlog()).toBe(3);
       const [first, , third] = await read(stores);
-      await stores.log.acknowledge(0, first!.id, 1, HOUR_MS);
+      await stores.log.acknowledge(0, first!.id, 1, HOUR);
       expect(await stores.log.backlog()).toBe(2);
-      await stores.log.acknowledge(0, third!.id, 1, HOUR_MS);
+      await stores.log.acknowledge(0, third!.id, 1, HOUR);
       expect(await stores.log.backlog()).toBe(0);
     });
 
@@ -111,7 +111,7 @@ contract((open) => {
       const stores = await openLog(open);
       await stores.publish(...Array.from({ length: 300 }, (_, i) => `${i}`));
       const all = await read(stores);
-      await stores.log.acknowledge(0, all.at(-1)!.id, 1, HOUR_MS);
+      await stores.log.acknowledge(0, all.at(-1)!.id, 1, HOUR);
       expect(await read(stores)).toEqual(all);
     });
 
@@ -125,12 +125,30 @@ contract((open) => {
       const young = await read(stores, old.at(-1)!.id);
       expect(young).toHaveLength(300);
 
-      await stores.log.acknowledge(0, old[0]!.id, 1, KEEP_NOTHING_MS);
+      await stores.log.acknowledge(0, old[0]!.id, 1, NOTHING);
       expect(await read(stores)).toEqual([...old, ...young]);
-      await stores.log.acknowledge(0, young[0]!.id, 1, KEEP_NOTHING_MS);
+      await stores.log.acknowledge(0, young[0]!.id, 1, NOTHING);
       expect(await stores.log.at(0, old[0]!.id)).toBeUndefined();
       expect(await read(stores, young[0]!.id)).toEqual(young.slice(1));
       expect(await stores.log.backlog()).toBe(299);
+    });
+  });
+
+  describe('a log that grows too long', () => {
+    it('loses its oldest delivered records, never what is not acknowledged', async () => {
+      const stores = await openLog(open);
+      for (let n = 0; n < 6; n++) {
+        await stores.publish(...Array.from({ length: 200 }, (_, i) => `${n} ${i}`));
+        const newest = (await read(stores)).at(-1)!;
+        await until(async () => Date.now() > Number(newest.id.split('-')[0]));
+      }
+      const all = await read(stores);
+      const short = { ms: HOUR.ms, records: 100 };
+      await stores.log.acknowledge(0, all[300]!.id, 1, short);
+      expect(await read(stores, all[300]!.id)).toEqual(all.slice(301));
+      for (const record of all.slice(1_100, 1_150)) await stores.log.acknowledge(0, record.id, 1, short);
+      expect(await read(stores, all[1_149]!.id)).toEqual(all.slice(1_150));
+      expect(await stores.log.at(0, all[0]!.id)).toBeUndefined();
     });
   });
 
@@ -167,8 +185,8 @@ contract((open) => {
       const stores = await openLog(open);
       await stores.publish('a', 'b');
       const [first, second] = await read(stores);
-      await stores.log.acknowledge(0, first!.id, 7, HOUR_MS);
-      await expect(stores.log.acknowledge(0, second!.id, 6, HOUR_MS)).rejects.toThrow(Fenced);
+      await stores.log.acknowledge(0, first!.id, 7, HOUR);
+      await expect(stores.log.acknowledge(0, second!.id, 6, HOUR)).rejects.toThrow(Fenced);
       await expect(stores.log.quarantine(second!, 'why', 6)).rejects.toThrow(Fenced);
       expect(await stores.log.position(0)).toBe(first!.id);
       expect(await stores.log.quarantined(0)).toEqual(new Set());
@@ -180,16 +198,16 @@ contract((open) => {
       await stores.publish('a');
       const [first] = await read(stores);
       await stores.log.quarantine(first!, 'why', 10);
-      await expect(stores.log.acknowledge(0, first!.id, 9, HOUR_MS)).rejects.toThrow(Fenced);
+      await expect(stores.log.acknowledge(0, first!.id, 9, HOUR)).rejects.toThrow(Fenced);
     });
 
     it('is not in the way of the one who holds it still, nor of a later one', async () => {
       const stores = await openLog(open);
       await stores.publish('a', 'b', 'c');
       const [first, second, third] = await read(stores);
-      await stores.log.acknowledge(0, first!.id, 9, HOUR_MS);
-      await stores.log.acknowledge(0, second!.id, 9, HOUR_MS);
-      await stores.log.acknowledge(0, third!.id, 10, HOUR_MS);
+      await stores.log.acknowledge(0, first!.id, 9, HOUR);
+      await stores.log.acknowledge(0, second!.id, 9, HOUR);
+      await stores.log.acknowledge(0, third!.id, 10, HOUR);
       expect(await stores.log.position(0)).toBe(third!.id);
     });
   });
