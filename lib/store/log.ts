@@ -1,5 +1,5 @@
 import type { Entry, FeedId, FeedUrl, ItemId, Source } from '../domain.js';
-import type { RedisClient } from '../redis.js';
+import { ready, type RedisClient } from '../redis.js';
 import { COMMITTED, type Keys } from './keys.js';
 import { script } from './script.js';
 
@@ -169,8 +169,11 @@ export function redisLog(redis: RedisClient, listener: RedisClient, keys: Keys):
       listener.on('message', (channel: string, partition: string) => {
         if (channel === COMMITTED) onCommit(Number(partition));
       });
-      // A patient connection waits for Redis and subscribes again by itself; and the reader also looks unasked.
-      listener.subscribe(COMMITTED).catch(() => undefined);
+      // Not before it is ready: a connection that is subscribed refuses the very question that would make it ready, and
+      // hears nothing. Once subscribed it subscribes again by itself; and the reader also looks unasked.
+      ready(listener)
+        .then(() => listener.subscribe(COMMITTED))
+        .catch(() => undefined);
     },
   };
 }

@@ -1,9 +1,20 @@
 import { describe, expect, it } from '@jest/globals';
 import { feedIdOf, itemIdOf, parseFeedUrl } from '../../../lib/domain.js';
+import { openRedis } from '../../../lib/redis.js';
 import { compareLogIds, Fenced, type LogRecord } from '../../../lib/store/log.js';
 import { createInbox } from '../../../prosody/inbox.js';
 import type { StoreOptions, Stores } from '../../support/memory.js';
-import { BLOG, contract, entryOf, look, openFeed, until, type OpenStores } from '../../support/stores.js';
+import {
+  BLOG,
+  contract,
+  entryOf,
+  look,
+  openFeed,
+  redisStores,
+  throwawayRedis,
+  until,
+  type OpenStores,
+} from '../../support/stores.js';
 
 const ID = feedIdOf(BLOG);
 const HOUR = { ms: 3_600_000, records: 10_000 };
@@ -238,4 +249,25 @@ it.each([
   ['0', '1-0', -1],
 ])('place %s compared with %s gives %i', (a, b, sign) => {
   expect(Math.sign(compareLogIds(a, b))).toBe(sign);
+});
+
+describe('in Redis', () => {
+  const redis = throwawayRedis();
+
+  it('tells of commits when it was asked to before its connection was there, and nothing goes wrong on the way', async () => {
+    const troubles: Error[] = [];
+    const listener = openRedis([redis.server.url], 'patient', (error) => troubles.push(error));
+    const stores = redisStores(await redis.connect(), listener, { partitions: 1 });
+    const told = createInbox<number>('commits');
+    stores.log.watch((partition) => {
+      told.push(partition);
+    });
+    await openFeed(stores);
+    for (let n = 0; told.pending.length === 0; n++) {
+      await publish(stores, [`${n}`]);
+      await new Promise(setImmediate);
+    }
+    listener.disconnect();
+    expect(troubles).toEqual([]);
+  });
 });
