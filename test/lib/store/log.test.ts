@@ -254,10 +254,13 @@ it.each([
 describe('in Redis', () => {
   const redis = throwawayRedis();
 
-  it('tells of commits when it was asked to before its connection was there, and nothing goes wrong on the way', async () => {
+  it('tells of commits when it was asked to before its connection was ready, and nothing goes wrong on the way', async () => {
     const troubles: Error[] = [];
+    const client = await redis.connect();
     const listener = openRedis([redis.server.url], 'patient', (error) => troubles.push(error));
-    const stores = redisStores(await redis.connect(), listener, { partitions: 1 });
+    const stores = redisStores(client, listener, { partitions: 1 });
+    // Connected, but still asking whether Redis has loaded its data.
+    await new Promise((resolve) => listener.once('connect', resolve));
     const told = createInbox<number>('commits');
     stores.log.watch((partition) => {
       told.push(partition);
