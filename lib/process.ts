@@ -42,7 +42,8 @@ export async function runProcess(
     const config = loadConfig(env);
     logEvents(on, name, config.LOG_LEVEL);
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-      process.once(signal, () => {
+      // Not once: under npm one Ctrl-C arrives twice, and the second one must not cut short what the first one began.
+      process.on(signal, () => {
         emit('notice', { text: `${signal}: finishing what is in hand` });
         exit(0);
       });
