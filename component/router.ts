@@ -112,6 +112,10 @@ export function createRouter(xeps: readonly Xep[], { domain, send, emit, away }:
   return {
     /** Takes any inbound stanza. Never throws. */
     receive(stanza: Element): void {
+      if (stanza.is('message') && stanza.attrs['type'] === 'error') {
+        emit('bounced', { condition: conditionOf(stanza) });
+        return;
+      }
       if (!stanza.is('iq') || ['result', 'error'].includes(String(stanza.attrs['type']))) return;
       const work = answer(stanza)
         // The stream went away under the answer: the server has told the asker already.
@@ -128,6 +132,15 @@ export function createRouter(xeps: readonly Xep[], { domain, send, emit, away }:
 }
 
 const key = (type: string, ns: string | undefined, name: string) => `${type} {${ns ?? ''}}${name}`;
+
+/** RFC 6120 8.3.3: all conditions there are; strangers must not invent labels for our metrics. */
+const CONDITIONS =
+  /^(bad-request|conflict|feature-not-implemented|forbidden|gone|internal-server-error|item-not-found|jid-malformed|not-acceptable|not-allowed|not-authorized|policy-violation|recipient-unavailable|redirect|registration-required|remote-server-not-found|remote-server-timeout|resource-constraint|service-unavailable|subscription-required|undefined-condition|unexpected-request)$/;
+
+function conditionOf(bounce: Element): string {
+  const conditions = bounce.getChild('error')?.getChildElements() ?? [];
+  return conditions.find(({ name }) => CONDITIONS.test(name))?.name ?? 'undefined-condition';
+}
 
 // Only names from a fixed set become metric labels: what strangers send could be any number of names.
 function nameOf(iq: Element): string {

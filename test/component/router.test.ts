@@ -31,6 +31,7 @@ const XEP: Xep = {
 };
 
 function bench(xeps: readonly Xep[] = [XEP]) {
+  const bounces: string[] = [];
   const sent: Element[] = [];
   const bugs: Events['bug'][] = [];
   const router = createRouter(xeps, {
@@ -38,12 +39,14 @@ function bench(xeps: readonly Xep[] = [XEP]) {
     send: async (stanza) => void sent.push(stanza),
     emit: (event, facts) => {
       if (event === 'bug') bugs.push(facts as Events['bug']);
+      if (event === 'bounced') bounces.push((facts as Events['bounced']).condition);
     },
     away: (error) => (String(error).includes('ECONN') ? new Fault('unavailable') : undefined),
   });
   return {
     router,
     bugs,
+    bounces,
     /** Everything that was sent for this stanza. */
     async hear(stanza: Element): Promise<Element[]> {
       sent.length = 0;
@@ -113,6 +116,16 @@ it.each(['result', 'error'])('never answers an IQ of type %s, nor anything that 
   expect(await bench().hear(iq(type, xml('empty', NS)))).toEqual([]);
   expect(await bench().hear(xml('message', { from: ROMEO, to: DOMAIN, type }))).toEqual([]);
   expect(await bench().hear(xml('presence', { from: ROMEO, to: DOMAIN }))).toEqual([]);
+});
+
+it('counts what comes back, under the conditions that there are', async () => {
+  const { hear, bounces } = bench();
+  const stanzas = 'urn:ietf:params:xml:ns:xmpp-stanzas';
+  for (const condition of ['service-unavailable', 'invented-by-a-stranger']) {
+    const error = xml('error', { type: 'cancel' }, xml(condition, stanzas));
+    await hear(xml('message', { from: ROMEO, to: DOMAIN, type: 'error' }, error));
+  }
+  expect(bounces).toEqual(['service-unavailable', 'undefined-condition']);
 });
 
 it('finds the verb behind what rides along in <pubsub/>', async () => {
