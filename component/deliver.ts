@@ -84,6 +84,8 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
   const lanes = Array.from({ length: log.partitions }, (_, partition) => createLane(partition));
   const timers: NodeJS.Timeout[] = [];
   let token = 0;
+  /** Counts the streams that have ended. */
+  let streams = 0;
   let running: Promise<void> | undefined;
   let stopping = false;
   let watching = false;
@@ -96,6 +98,7 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
 
   /** Runs when the stream went down, before it is up again. */
   function suspect(why: Down): void {
+    streams++;
     const lost = new Map(lanes.map((lane) => [lane, lane.takeLost()]));
     const sending = lanes.filter((lane) => lost.get(lane)?.length);
     if (why.kind !== 'stream-error' || !POISON.has(why.condition ?? '')) return;
@@ -130,6 +133,8 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
     let poison: { readonly records: readonly LogRecord[]; readonly why: string } | undefined;
     let awake = true;
     let wakeUp: (() => void) | undefined;
+    /** The stream that this lane's windows are on. */
+    let stream = 0;
 
     function unrouted(): LogRecord[] {
       const windows = inFlight.filter(({ stanzas, routed }) => stanzas > 0 && !routed);
@@ -145,7 +150,8 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
         try {
           if (connection.up) await workOff();
         } catch (error) {
-          lost = unrouted();
+          // Once the end of the stream is told, what was lost with it is known already.
+          lost = stream === streams ? unrouted() : [];
           await settled();
           inFlight.length = 0; // sent again, from the last record that was acknowledged
           awake = true;
@@ -170,6 +176,7 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
 
     /** Everything that is in the log now. */
     async function workOff(): Promise<void> {
+      stream = streams;
       if (poison) {
         for (const record of poison.records) await quarantine(record, poison.why);
         poison = undefined;
@@ -242,6 +249,9 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
     /** Puts a window on the stream and has it acknowledged once it is confirmed. */
     async function launch(stanzas: readonly string[], records: readonly LogRecord[], acknowledge?: LogRecord) {
       while (inFlight.length >= WINDOWS_AHEAD) await inFlight[0]?.settled;
+      // While the lane was reading, the stream may have ended and another one begun. What was lost with the old one comes
+      // first on the new one.
+      if (stream !== streams) throw new StreamDown(undefined);
       const before = inFlight.at(-1)?.settled;
       const written = stanzas.length > 0 ? connection.write(stanzas.join('')) : undefined;
       // Asked for right behind the stanzas, so that the echo says exactly this much.

@@ -23,6 +23,7 @@ const CONDITIONS = {
   'not-a-feed': ['modify', 'not-acceptable'],
   'feed-unreachable': ['cancel', 'item-not-found'],
   'node-not-found': ['cancel', 'item-not-found'],
+  'item-not-found': ['cancel', 'item-not-found'],
   'not-subscribed': ['cancel', 'unexpected-request', 'not-subscribed'],
   'too-many-subscriptions': ['wait', 'policy-violation', 'too-many-subscriptions'],
   forbidden: ['auth', 'forbidden'],

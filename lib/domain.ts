@@ -185,6 +185,23 @@ export interface Item {
   readonly entry: Entry;
 }
 
+/**
+ * The part of an ordered list that is wanted (XEP-0059): up to `limit` entries, from the beginning, right after a
+ * cursor, or right before one; before '' is before the end.
+ */
+export interface PageAsk {
+  readonly limit: number;
+  readonly after?: string;
+  readonly before?: string;
+}
+
+/** A part of a list of `count` entries; `index` is the place of its first one, or would be. */
+export interface Page<T> {
+  readonly entries: readonly T[];
+  readonly index: number;
+  readonly count: number;
+}
+
 /** Somebody's wish to get what a node publishes. */
 export interface Subscription {
   readonly feed: FeedId | Firehose;

@@ -10,6 +10,7 @@ export type FaultCode =
   | 'not-a-feed'
   | 'feed-unreachable'
   | 'node-not-found'
+  | 'item-not-found'
   | 'not-subscribed'
   | 'too-many-subscriptions'
   | 'forbidden'

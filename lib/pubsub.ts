@@ -9,7 +9,10 @@ import {
   type FeedId,
   type FeedUrl,
   type Firehose as FirehoseNode,
+  type Item,
   type ItemId,
+  type Page,
+  type PageAsk,
   type Source,
   type Subscription,
 } from './domain.js';
@@ -33,8 +36,11 @@ export interface PubSub {
   unsubscribe(ask: Ask): Promise<void>;
   /** What the requester's bare JID holds, on one node or on all. */
   subscriptions(requester: string, node?: string): Promise<Subscription[]>;
-  /** Newest first, or those asked for by id that there are. */
-  items(ask: ItemsAsk): Promise<{ readonly feed: FeedId | FirehoseNode; readonly items: readonly PublishedItem[] }>;
+  /**
+   * A page, or the newest `max`, or those asked for by id that there are; oldest first.
+   * @throws Fault `item-not-found` when the page's cursor is not held, or no longer
+   */
+  items(ask: ItemsAsk): Promise<ItemsAnswer>;
 }
 
 export interface Ask {
@@ -47,6 +53,14 @@ export interface ItemsAsk {
   readonly node: string;
   readonly max?: number;
   readonly ids?: readonly string[];
+  readonly page?: PageAsk;
+}
+
+export interface ItemsAnswer {
+  readonly feed: FeedId | FirehoseNode;
+  readonly items: readonly PublishedItem[];
+  /** Where in the whole the items stand; absent when they were asked for by id. */
+  readonly page?: Pick<Page<unknown>, 'index' | 'count'>;
 }
 
 /** An item with what is needed to show it; `at` is when it was committed (ms since 1970). */
@@ -67,7 +81,7 @@ export interface PubSubDeps {
   readonly feeds: Pick<FeedStore, 'get' | 'register' | 'list'>;
   readonly items: ItemStore;
   readonly log: Pick<Log, 'at'>;
-  readonly firehose: Pick<Firehose, 'latest' | 'byNumber'>;
+  readonly firehose: Pick<Firehose, 'page' | 'byNumber'>;
   readonly subscriptions: SubscriptionStore;
   readonly aliases: Pick<AliasStore, 'feedsOf'>;
   /** Looks at a URL; undefined when there was no answer in time. */
@@ -144,13 +158,21 @@ export function createPubSub(deps: PubSubDeps): PubSub {
     });
   }
 
-  async function itemsOf(node: Feed | FirehoseNode, max: number, ids?: readonly string[]): Promise<PublishedItem[]> {
+  const inFeed = ({ source = NO_SOURCE, url }: Feed, held: readonly Item[]): PublishedItem[] =>
+    held.map((item) => ({ ...item, source, url }));
+
+  async function byId(node: Feed | FirehoseNode, ids: readonly string[]): Promise<PublishedItem[]> {
+    if (node !== FIREHOSE) return inFeed(node, await items.byId(node.id, ids as ItemId[]));
+    return published(await firehose.byNumber(ids.map(firehoseNumberIn).filter((number) => number !== undefined)));
+  }
+
+  async function pageOf(node: Feed | FirehoseNode, ask: PageAsk): Promise<Required<Omit<ItemsAnswer, 'feed'>>> {
     if (node === FIREHOSE) {
-      const numbers = ids?.map(firehoseNumberIn).filter((number) => number !== undefined);
-      return published(await (numbers ? firehose.byNumber(numbers) : firehose.latest(max)));
+      const { entries, ...page } = held(await firehose.page(ask));
+      return { items: await published(entries), page };
     }
-    const held = await (ids ? items.byId(node.id, ids as ItemId[]) : items.latest(node.id, max));
-    return held.map((item) => ({ ...item, source: node.source ?? NO_SOURCE, url: node.url }));
+    const { entries, ...page } = held(await items.page(node.id, ask));
+    return { items: inFeed(node, entries), page };
   }
 
   return {
@@ -185,7 +207,8 @@ export function createPubSub(deps: PubSubDeps): PubSub {
 
       const subscription: Subscription = { feed, jid: subscriber.full, node: name, since: before?.since ?? now() };
       await subscriptions.add(subscription);
-      return { subscription, latest: await itemsOf(node, 1) };
+      const { items: latest } = await pageOf(node, { limit: 1, before: '' });
+      return { subscription, latest };
     },
 
     async unsubscribe({ requester, node: name, jid }) {
@@ -209,12 +232,19 @@ export function createPubSub(deps: PubSubDeps): PubSub {
       return held.filter((one) => one.feed === feed);
     },
 
-    async items({ node, max = ITEMS_DEFAULT, ids }) {
-      const found = await existing(node);
-      const items = await itemsOf(found, Math.min(max, ITEMS_MAX), ids?.slice(0, ITEMS_MAX));
-      return { feed: found === FIREHOSE ? FIREHOSE : found.id, items };
+    async items({ node: name, max = ITEMS_DEFAULT, ids, page }) {
+      const node = await existing(name);
+      const feed = node === FIREHOSE ? FIREHOSE : node.id;
+      if (ids) return { feed, items: await byId(node, ids.slice(0, ITEMS_MAX)) };
+      const { limit, ...cursor } = page ?? { limit: max, before: '' };
+      return { feed, ...(await pageOf(node, { limit: Math.min(limit, ITEMS_MAX), ...cursor })) };
     },
   };
+}
+
+function held<T>(page: Page<T> | undefined): Page<T> {
+  if (!page) throw new Fault('item-not-found', 'The item that the page was to begin at is not held, or no longer');
+  return page;
 }
 
 const NO_SOURCE: Source = { links: [], authors: [], categories: [] };

@@ -3,7 +3,8 @@ import { FIREHOSE, feedIdIn, type Feed } from '../../lib/domain.js';
 import { Fault } from '../../lib/faults.js';
 import type { NodeDescription, PubSub } from '../../lib/pubsub.js';
 import { get, type Xep } from '../router.js';
-import { NS, optional, wholeNumber } from '../stanza.js';
+import { pageElement, readPage } from '../rsm.js';
+import { NS, optional } from '../stanza.js';
 
 const PAGE = 100;
 
@@ -16,23 +17,20 @@ export const disco = (
   const features = [NS.discoInfo, NS.discoItems, NS.rsm, ...others.flatMap((xep) => xep.features)];
 
   async function directory(query: Element): Promise<Element> {
-    const set = query.getChild('set', NS.rsm);
-    const after = set?.getChildText('after') || undefined;
-    const max = Math.min(wholeNumber(set?.getChildText('max') || String(PAGE), 'max'), PAGE);
+    const { limit, after, before } = readPage(query, PAGE) ?? { limit: PAGE };
+    // XEP-0059 2.3: whoever cannot page backwards says so.
+    if (before !== undefined) throw new Fault('unsupported', 'The directory is paged forwards');
     const cursor = after === undefined || after === FIREHOSE ? undefined : feedIdIn(after);
     if (after !== undefined && after !== FIREHOSE && !cursor)
       throw new Fault('node-not-found', 'There is no such page');
-    const feeds = await service.directory(cursor, max);
+    const feeds = await service.directory(cursor, after === undefined ? limit - 1 : limit);
     const nodes = [
       // The firehose stands before all feeds.
       ...(after === undefined ? [{ node: FIREHOSE, name: 'Firehose: every entry of every feed' }] : []),
       ...feeds.map((feed) => ({ node: feed.node, name: feed.source?.title?.value ?? feed.url })),
     ];
     const items = nodes.map(({ node, name }) => xml('item', { jid: domain, node, name }));
-    const [first, last] = [nodes[0], nodes.at(-1)];
-    if (first && last) {
-      items.push(xml('set', { xmlns: NS.rsm }, xml('first', {}, first.node), xml('last', {}, last.node)));
-    }
+    if (nodes.length > 0) items.push(pageElement(nodes.map(({ node }) => node)));
     return xml('query', { xmlns: NS.discoItems }, ...items);
   }
 

@@ -1,9 +1,10 @@
 import xml, { type Element } from '@xmpp/xml';
-import type { FeedId, Firehose, Subscription } from '../../lib/domain.js';
+import type { FeedId, Firehose, PageAsk, Subscription } from '../../lib/domain.js';
 import { Fault } from '../../lib/faults.js';
-import type { Ask, PubSub, PublishedItem } from '../../lib/pubsub.js';
+import type { Ask, ItemsAnswer, PubSub, PublishedItem } from '../../lib/pubsub.js';
 import { Unprovable } from '../payload.js';
 import { get, set, type Request, type Route, type Xep } from '../router.js';
+import { pageElement, readPage } from '../rsm.js';
 import { attr, NS, optional, wholeNumber } from '../stanza.js';
 
 export interface PubSubXepDeps {
@@ -16,6 +17,7 @@ export interface PubSubXepDeps {
 
 // A reply may hold many items; together they stay well under what servers take (512 KiB by default).
 const REPLY_MAX_BYTES = 240 * 1_024;
+const ITEMS_PER_PAGE = 20;
 
 /** XEP-0060, subscriber side. Each verb: read the element, ask the service, render. */
 export const pubsub = ({ service, item, notify }: PubSubXepDeps): Xep => ({
@@ -24,7 +26,7 @@ export const pubsub = ({ service, item, notify }: PubSubXepDeps): Xep => ({
     ...['subscribe', 'retrieve-subscriptions', 'retrieve-items', 'item-ids', 'persistent-items', 'meta-data'].map(
       feature,
     ),
-    ...['last-published', 'auto-create', 'access-open', 'multi-items'].map(feature),
+    ...['last-published', 'auto-create', 'access-open', 'multi-items', 'rsm'].map(feature),
   ],
   routes: [
     set(NS.pubsub, 'subscribe', async (request) => {
@@ -44,16 +46,19 @@ export const pubsub = ({ service, item, notify }: PubSubXepDeps): Xep => ({
       const held = await service.subscriptions(from, node);
       return wrap(xml('subscriptions', node === undefined ? {} : { node }, ...held.map(subscribed)));
     }),
-    get(NS.pubsub, 'items', async ({ action }) => {
+    get(NS.pubsub, 'items', async ({ action, payload }) => {
       const node = attr(action, 'node', 'node-required');
       const max = optional(action, 'max_items');
       const ids = action.getChildren('item').map((one) => attr(one, 'id', 'bad-request'));
-      const { feed, items } = await service.items({
+      // XEP-0060 6.5.4: the <set/> is a sibling of <items/>.
+      const page = readPage(payload, ITEMS_PER_PAGE);
+      const answer = await service.items({
         node,
         ...(max !== undefined && { max: wholeNumber(max, 'max_items') }),
         ...(ids.length > 0 && { ids }),
+        ...(page && { page }),
       });
-      return wrap(...fitting(node, items, (one) => item(one, feed)));
+      return itemsElement(node, answer, page, item);
     }),
     ...REFUSED,
   ],
@@ -72,36 +77,42 @@ const subscribed = ({ node, jid }: Subscription): Element =>
 
 const wrap = (...children: readonly Element[]): Element => xml('pubsub', { xmlns: NS.pubsub }, ...children);
 
-/** As many as fit, and where they were cut, the XEP-0059 set that says so. */
-function fitting(node: string, found: readonly PublishedItem[], render: (item: PublishedItem) => Element): Element[] {
-  const items: Element[] = [];
+/**
+ * The items as far as they fit into one stanza, with the XEP-0059 set where a page was asked for or something was left
+ * out. What lies at the far end of the page is left out first: the oldest, unless the page goes forward.
+ */
+function itemsElement(
+  node: string,
+  { feed, items, page }: ItemsAnswer,
+  asked: PageAsk | undefined,
+  render: PubSubXepDeps['item'],
+): Element {
+  const forward = asked && asked.before === undefined;
+  const fitting: Element[] = [];
   let bytes = 0;
-  for (const one of found) {
+  let left = 0;
+  for (const one of forward ? items : [...items].reverse()) {
     try {
-      const element = render(one);
-      bytes += Buffer.byteLength(element.toString());
-      if (bytes > REPLY_MAX_BYTES && items.length > 0) break;
-      items.push(element);
+      const element = left > 0 ? undefined : render(one, feed);
+      bytes += element ? Buffer.byteLength(element.toString()) : 0;
+      if (!element || (bytes > REPLY_MAX_BYTES && fitting.length > 0)) left++;
+      else fitting.push(element);
     } catch (error) {
       // Delivery reports and quarantines it; here it must not cost the other items.
       if (!(error instanceof Unprovable)) throw error;
     }
   }
-  const reply = xml('items', { node }, ...items);
-  const [first, last] = [items[0], items.at(-1)];
-  if (items.length === found.length || !first || !last) return [reply];
-  const id = (element: Element) => String(element.attrs['id']);
-  const count = String(found.length);
-  return [
+  if (!forward) fitting.reverse();
+  const reply = xml('items', { node }, ...fitting);
+  if (!asked && left === 0) return wrap(reply);
+  const where = page ? { index: page.index + (forward ? 0 : left), count: page.count } : {};
+  return wrap(
     reply,
-    xml(
-      'set',
-      { xmlns: NS.rsm },
-      xml('first', { index: '0' }, id(first)),
-      xml('last', {}, id(last)),
-      xml('count', {}, count),
+    pageElement(
+      fitting.map(({ attrs }) => String(attrs['id'])),
+      where,
     ),
-  ];
+  );
 }
 
 /** Verbs of XEP-0060 that are not offered, each with the feature that its refusal names. */

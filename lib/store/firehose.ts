@@ -1,7 +1,8 @@
-import { FIREHOSE } from '../domain.js';
+import { FIREHOSE, type Page, type PageAsk } from '../domain.js';
 import type { RedisClient } from '../redis.js';
 import type { Keys } from './keys.js';
 import { fenced, fencePreamble } from './log.js';
+import { cursorOf, span } from './pages.js';
 import { script } from './script.js';
 
 /** Where a firehose number leads. */
@@ -19,8 +20,8 @@ export interface Firehose {
    * @throws Fenced
    */
   number(partition: number, ids: readonly string[], token: number): Promise<number[]>;
-  /** The newest `limit` places, newest first. */
-  latest(limit: number): Promise<Place[]>;
+  /** A part of the index, in the order of numbers; undefined when the number that is the cursor is not in it. */
+  page(ask: PageAsk): Promise<Page<Place> | undefined>;
   byNumber(numbers: readonly number[]): Promise<Place[]>;
   /** Forgets numbers older than `keepMs` whose record `isDelivered`. */
   trim(keepMs: number, isDelivered: (place: Place) => boolean): Promise<void>;
@@ -62,9 +63,19 @@ export function redisFirehose(redis: RedisClient, keys: Keys, now: () => number)
       return (await fenced(NUMBER(redis, touched, [token, partition, ...ids]))) as number[];
     },
 
-    async latest(limit) {
-      if (limit <= 0) return []; // a range that ends at -1 is all there is
-      return placesFrom(await redis.zrevrange(keys.firehose, 0, limit - 1, 'WITHSCORES'));
+    async page(ask) {
+      const cursor = cursorOf(ask);
+      const number = cursor === undefined ? undefined : firehoseNumberIn(cursor);
+      if (cursor !== undefined && number === undefined) return undefined;
+      const [count, earlier, held] = await Promise.all([
+        redis.zcard(keys.firehose),
+        number === undefined ? undefined : redis.zcount(keys.firehose, '-inf', `(${number}`),
+        number === undefined ? 1 : redis.zcount(keys.firehose, number, number),
+      ]);
+      if (held === 0) return undefined;
+      const { start, stop } = span(count, earlier, ask);
+      const pairs = stop > start ? await redis.zrange(keys.firehose, start, stop - 1, 'WITHSCORES') : [];
+      return { entries: placesFrom(pairs), index: start, count };
     },
 
     async byNumber(numbers) {

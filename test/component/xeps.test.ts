@@ -153,7 +153,7 @@ describe('pubsub', () => {
     expect(await held({ node: 'firehose' })).toEqual([`firehose ${ROMEO}`]);
   });
 
-  it('gives the newest items, or those asked for, and an empty list for what there is not', async () => {
+  it('gives the newest items, oldest first, or those asked for, and an empty list for what there is not', async () => {
     const { stores, get } = bench();
     await openFeed(stores);
     await look(stores, BLOG, [entryOf('c'), entryOf('b'), entryOf('a')]);
@@ -162,10 +162,10 @@ describe('pubsub', () => {
       return answer.getChild('pubsub')!.getChild('items')!.getChildren('item');
     };
     const titles = (items: Element[]) => items.map((item) => item.getChild('entry')?.getChildText('title'));
-    expect(titles(await itemsOf({}))).toEqual(['c', 'b', 'a']);
+    expect(titles(await itemsOf({}))).toEqual(['a', 'b', 'c']);
     const two = await itemsOf({ max_items: '2' });
-    expect(titles(two)).toEqual(['c', 'b']);
-    expect(titles(await itemsOf({}, String(two[1]?.attrs['id'])))).toEqual(['b']);
+    expect(titles(two)).toEqual(['b', 'c']);
+    expect(titles(await itemsOf({}, String(two[0]?.attrs['id'])))).toEqual(['b']);
     expect(await itemsOf({}, 'nobody')).toEqual([]);
   });
 
@@ -184,6 +184,48 @@ describe('pubsub', () => {
     expect(Buffer.byteLength(answer.toString())).toBeLessThan(262_144);
     const set = answer.getChild('set', NS.rsm)!;
     expect([set.getChildText('count'), set.getChildText('last')]).toEqual(['12', String(items.at(-1)?.attrs['id'])]);
+    // The newest are the ones that stay.
+    expect(items.at(-1)?.getChild('entry')?.getChildText('title')).toBe('entry 0');
+    expect(set.getChild('first')?.attrs['index']).toBe(String(12 - items.length));
+  });
+
+  it('gives a node in pages, forwards and backwards, until there is nothing more', async () => {
+    const { stores, get } = bench();
+    await openFeed(stores);
+    await look(
+      stores,
+      BLOG,
+      ['e', 'd', 'c', 'b', 'a'].map((id) => entryOf(id)),
+    );
+    async function pageOf(...set: Element[]) {
+      const envelope = pubsub(xml('items', { node: BLOG }));
+      envelope.append(xml('set', NS.rsm, xml('max', {}, '2'), ...set));
+      const answer = await get(envelope);
+      const page = answer.getChild('pubsub')?.getChild('set', NS.rsm);
+      const items = answer.getChild('pubsub')?.getChild('items')?.getChildren('item') ?? [];
+      return {
+        answer,
+        titles: items.map((item) => item.getChild('entry')?.getChildText('title')),
+        first: page?.getChildText('first') ?? '',
+        last: page?.getChildText('last') ?? '',
+        index: page?.getChild('first')?.attrs['index'] as string | undefined,
+        count: page?.getChildText('count'),
+      };
+    }
+    const one = await pageOf();
+    expect(one).toMatchObject({ titles: ['a', 'b'], index: '0', count: '5' });
+    const two = await pageOf(xml('after', {}, one.last));
+    expect(two).toMatchObject({ titles: ['c', 'd'], index: '2', count: '5' });
+    const three = await pageOf(xml('after', {}, two.last));
+    expect(three).toMatchObject({ titles: ['e'], index: '4', count: '5' });
+    expect(await pageOf(xml('after', {}, three.last))).toMatchObject({ titles: [], first: '', count: '5' });
+
+    const end = await pageOf(xml('before', {}));
+    expect(end).toMatchObject({ titles: ['d', 'e'], index: '3' });
+    expect(await pageOf(xml('before', {}, end.first))).toMatchObject({ titles: ['b', 'c'], index: '1' });
+
+    const error = (await pageOf(xml('after', {}, 'nobody'))).answer.getChild('error');
+    expect(error?.getChild('item-not-found', NS.stanzas)).toBeDefined();
   });
 
   it('refuses what is no feed with the reason', async () => {

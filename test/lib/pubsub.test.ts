@@ -362,12 +362,12 @@ describe('the items of a feed', () => {
     return service;
   };
 
-  it('come newest first, twenty unless asked otherwise', async () => {
+  it('are the newest twenty unless asked otherwise, oldest first', async () => {
     const service = await withMany();
     const { feed, items } = await service.items({ node: NODE });
     expect(feed).toBe(ID);
-    expect(ids(items)).toEqual(Array.from({ length: 20 }, (_, i) => `${i}`));
-    expect(ids((await service.items({ node: BLOG, max: 2 })).items)).toEqual(['0', '1']);
+    expect(ids(items)).toEqual(Array.from({ length: 20 }, (_, i) => `${19 - i}`));
+    expect(ids((await service.items({ node: BLOG, max: 2 })).items)).toEqual(['1', '0']);
     expect((await service.items({ node: BLOG, max: 0 })).items).toEqual([]);
   });
 
@@ -382,18 +382,18 @@ describe('the items of a feed', () => {
   it('have an empty source while the feed was never read', async () => {
     const { service, stores } = bench();
     await stores.feeds.register(BLOG);
-    expect(await service.items({ node: BLOG })).toEqual({ feed: ID, items: [] });
+    expect(await service.items({ node: BLOG })).toEqual({ feed: ID, items: [], page: { index: 0, count: 0 } });
   });
 });
 
 describe('the items of the firehose', () => {
-  it('come newest first, with their number as id and the feed they come from', async () => {
+  it('come oldest first, with their number as id and the feed they come from', async () => {
     const { service } = await withFirehose(3);
     const { feed, items } = await service.items({ node: FIREHOSE, max: 2 });
     expect(feed).toBe(FIREHOSE);
     expect(items.map(({ id, entry, url }) => [id, entry.id, url])).toEqual([
-      ['000000000003', '3', BLOG],
       ['000000000002', '2', BLOG],
+      ['000000000003', '3', BLOG],
     ]);
     expect(items[0]).toMatchObject({ at: NOW, source: NO_SOURCE });
   });
@@ -417,6 +417,15 @@ describe('the items of the firehose', () => {
     const { service, stores } = await withFirehose(3);
     const [place] = await stores.firehose.byNumber([2]);
     await stores.log.quarantine((await stores.log.at(place!.partition, place!.id))!, 'not-well-formed', 1);
-    expect(ids((await service.items({ node: FIREHOSE })).items)).toEqual(['3', '1']);
+    expect(ids((await service.items({ node: FIREHOSE })).items)).toEqual(['1', '3']);
+  });
+
+  it('are had in pages from where somebody stopped', async () => {
+    const { service } = await withFirehose(5);
+    const next = await service.items({ node: FIREHOSE, page: { limit: 2, after: firehoseItemId(2) } });
+    expect(next).toMatchObject({ page: { index: 2, count: 5 } });
+    expect(ids(next.items)).toEqual(['3', '4']);
+    const gone = service.items({ node: FIREHOSE, page: { limit: 2, after: firehoseItemId(77) } });
+    await expect(gone).rejects.toMatchObject({ code: 'item-not-found' });
   });
 });

@@ -3,7 +3,7 @@ import { feedIdOf, parseFeedUrl, type Entry, type Reading, type Target } from '.
 import type { Events } from '../../lib/events.js';
 import { poll, probe, type PollDeps } from '../../scheduler/poll.js';
 import { memoryStores, type Stores } from '../support/memory.js';
-import { BLOG, collect, entryOf, NO_SOURCE } from '../support/stores.js';
+import { BLOG, collect, entryOf, newest, NO_SOURCE } from '../support/stores.js';
 
 const PAGE = parseFeedUrl('https://blog.example/');
 const FEED = feedIdOf(BLOG);
@@ -52,7 +52,7 @@ describe('a poll', () => {
     world.set(BLOG, fresh(entryOf('b'), entryOf('a')));
     await look();
     expect(await announced(stores)).toEqual([]);
-    expect((await stores.items.latest(FEED, 9)).map(({ entry }) => entry.id)).toEqual(['b', 'a']);
+    expect((await newest(stores, FEED, 9)).map(({ entry }) => entry.id)).toEqual(['b', 'a']);
     world.set(BLOG, fresh(entryOf('d'), entryOf('c'), entryOf('b'), entryOf('a')));
     await look();
     await look();
@@ -140,7 +140,7 @@ describe('a probe', () => {
     const { stores, world, deps } = bench();
     world.set(BLOG, fresh(entryOf('a')));
     expect(await probe(deps, BLOG)).toEqual({ kind: 'feed', feed: FEED });
-    expect(await stores.items.latest(FEED, 9)).toHaveLength(1);
+    expect(await newest(stores, FEED, 9)).toHaveLength(1);
     expect(await announced(stores)).toEqual([]);
   });
 

@@ -7,11 +7,13 @@ import {
   type Firehose as FirehoseNode,
   type Item,
   type ItemId,
+  type Page,
+  type PageAsk,
   type Subscription,
 } from '../../lib/domain.js';
 import { aliasOf, type AliasStore } from '../../lib/store/aliases.js';
 import type { Commit, FeedStore } from '../../lib/store/feeds.js';
-import type { Firehose, Place } from '../../lib/store/firehose.js';
+import { firehoseItemId, type Firehose, type Place } from '../../lib/store/firehose.js';
 import type { ItemStore } from '../../lib/store/items.js';
 import { createKeys } from '../../lib/store/keys.js';
 import type { LeaseStore } from '../../lib/store/lease.js';
@@ -48,6 +50,21 @@ interface Known {
 }
 
 const PAGE = 1_000;
+
+function pageOf<T>(
+  all: readonly T[],
+  idOf: (entry: T) => string,
+  { limit, after, before }: PageAsk,
+): Page<T> | undefined {
+  const cursor = after ?? before;
+  const place = cursor ? all.findIndex((entry) => idOf(entry) === cursor) : undefined;
+  if (place === -1) return undefined;
+  const [from, to] =
+    before === undefined ? [place === undefined ? 0 : place + 1, all.length] : [0, place ?? all.length];
+  const part = all.slice(from, to);
+  const entries = before === undefined ? part.slice(0, limit) : limit === 0 ? [] : part.slice(-limit);
+  return { entries, index: before === undefined ? from : to - entries.length, count: all.length };
+}
 
 /** All stores over one state that dies with the test; held to the same promises as those over Redis. */
 export function memoryStores(options: StoreOptions = {}): Stores {
@@ -158,7 +175,7 @@ export function memoryStores(options: StoreOptions = {}): Stores {
   };
 
   const items: ItemStore = {
-    latest: async (feed, limit) => [...(known.get(feed)?.items.values() ?? [])].reverse().slice(0, limit),
+    page: async (feed, ask) => pageOf([...(known.get(feed)?.items.values() ?? [])], ({ id }) => id, ask),
     byId: async (feed, ids) => ids.flatMap((id) => known.get(feed)?.items.get(id) ?? []),
   };
 
@@ -205,7 +222,7 @@ export function memoryStores(options: StoreOptions = {}): Stores {
         return numbered;
       });
     },
-    latest: async (limit) => [...numbers].reverse().slice(0, limit),
+    page: async (ask) => pageOf(numbers, ({ number }) => firehoseItemId(number), ask),
     byNumber: async (wanted) => wanted.flatMap((number) => numbers.find((place) => place.number === number) ?? []),
     async trim(keepMs, isDelivered) {
       const isPast = (place: Place) => Number(place.id.split('-')[0]) < now() - keepMs && isDelivered(place);

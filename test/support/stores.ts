@@ -10,6 +10,7 @@ import {
   type Entry,
   type FeedId,
   type FeedUrl,
+  type Item,
   type Source,
 } from '../../lib/domain.js';
 import { openRedis, ready, type RedisClient } from '../../lib/redis.js';
@@ -116,6 +117,12 @@ export async function look(stores: Pick<Stores, 'feeds'>, url: FeedUrl, entries:
 }
 
 /** A feed that was read once, when it was empty, so that whatever it shows from now on is news. */
+/** The newest items of a node, newest first. */
+export async function newest({ items }: Pick<Stores, 'items'>, feed: FeedId, limit: number): Promise<Item[]> {
+  const page = await items.page(feed, { limit, before: '' });
+  return [...(page?.entries ?? [])].reverse();
+}
+
 export async function openFeed(stores: Pick<Stores, 'feeds'>, url: FeedUrl = BLOG): Promise<FeedId> {
   await look(stores, url, []);
   return feedIdOf(url);

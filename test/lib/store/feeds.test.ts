@@ -15,6 +15,7 @@ import {
   contract,
   entryOf,
   look,
+  newest,
   NO_SOURCE,
   openFeed,
   redisStores,
@@ -41,7 +42,7 @@ async function everything(stores: Stores) {
   return {
     feed: await feeds.get(ID),
     known: await feeds.known(ID, [item('a'), item('b')]),
-    items: await items.latest(ID, 100),
+    items: await newest({ items }, ID, 100),
     log: await logged(stores),
     count: await feeds.count(),
   };
@@ -158,7 +159,7 @@ contract((open) => {
       expect(results.filter((result) => result === 'committed')).toHaveLength(1);
       expect(results.filter((result) => result === 'conflict')).toHaveLength(7);
       expect(await logged(stores)).toHaveLength(1);
-      expect(await stores.items.latest(ID, 100)).toHaveLength(1);
+      expect(await newest(stores, ID, 100)).toHaveLength(1);
     });
 
     it('to a feed that is not known is refused and writes nothing', async () => {
@@ -199,7 +200,7 @@ contract((open) => {
     it('is kept for retrieval and announced to nobody', async () => {
       const stores = await open();
       await look(stores, BLOG, [entryOf('c'), entryOf('b'), entryOf('a')]);
-      expect((await stores.items.latest(ID, 10)).map(({ entry }) => entry.id)).toEqual(['c', 'b', 'a']);
+      expect((await newest(stores, ID, 10)).map(({ entry }) => entry.id)).toEqual(['c', 'b', 'a']);
       expect(await logged(stores)).toEqual([]);
     });
 
@@ -207,7 +208,7 @@ contract((open) => {
       const stores = await open({ itemsPerNode: 2 });
       const all = ['e', 'd', 'c', 'b', 'a'].map((id) => entryOf(id));
       await look(stores, BLOG, all);
-      expect((await stores.items.latest(ID, 10)).map(({ entry }) => entry)).toEqual([entryOf('e'), entryOf('d')]);
+      expect((await newest(stores, ID, 10)).map(({ entry }) => entry)).toEqual([entryOf('e'), entryOf('d')]);
       expect(
         (
           await stores.feeds.known(
@@ -226,7 +227,7 @@ contract((open) => {
       await stores.subscriptions.add({ feed: ID, jid: 'romeo@example.net', node: BLOG, since: 1 });
       await look(stores, BLOG, [entryOf('c'), entryOf('b'), entryOf('a')]);
       expect(await logged(stores)).toMatchObject([{ kind: 'first', item: item('c') }]);
-      expect(await stores.items.latest(ID, 10)).toHaveLength(3);
+      expect(await newest(stores, ID, 10)).toHaveLength(3);
     });
 
     it('announces nothing because of a subscriber of another feed', async () => {
@@ -243,7 +244,7 @@ contract((open) => {
       await openFeed(stores);
       await look(stores, BLOG, [entryOf('b'), entryOf('a')]);
       await look(stores, BLOG, [entryOf('b'), entryOf('a', 'better')]);
-      expect((await stores.items.latest(ID, 10)).map(({ id, entry }) => [id, entry.title?.value])).toEqual([
+      expect((await newest(stores, ID, 10)).map(({ id, entry }) => [id, entry.title?.value])).toEqual([
         [item('a'), 'better'],
         [item('b'), 'b'],
       ]);
@@ -268,7 +269,7 @@ contract((open) => {
       await openFeed(stores);
       await look(stores, BLOG, [entryOf('a')]);
       await look(stores, BLOG, []);
-      expect(await stores.items.latest(ID, 10)).toHaveLength(1);
+      expect(await newest(stores, ID, 10)).toHaveLength(1);
       await look(stores, BLOG, [entryOf('a')]);
       expect(await logged(stores)).toHaveLength(1);
     });
@@ -278,12 +279,12 @@ contract((open) => {
       await openFeed(stores);
       const all = ['e', 'd', 'c', 'b', 'a'].map((id) => entryOf(id));
       await look(stores, BLOG, all);
-      expect((await stores.items.latest(ID, 10)).map(({ entry }) => entry.id)).toEqual(['e', 'd', 'c']);
+      expect((await newest(stores, ID, 10)).map(({ entry }) => entry.id)).toEqual(['e', 'd', 'c']);
       expect(await stores.items.byId(ID, [item('a'), item('e')])).toMatchObject([{ id: item('e') }]);
       await look(stores, BLOG, all);
       expect(await logged(stores)).toHaveLength(5);
       await look(stores, BLOG, [entryOf('f')]);
-      expect((await stores.items.latest(ID, 10)).map(({ entry }) => entry.id)).toEqual(['f', 'e', 'd']);
+      expect((await newest(stores, ID, 10)).map(({ entry }) => entry.id)).toEqual(['f', 'e', 'd']);
     });
 
     it('comes back as it was, whatever it holds', async () => {
@@ -296,7 +297,7 @@ contract((open) => {
         truncated: true as const,
       };
       await look(stores, BLOG, [entry]);
-      expect((await stores.items.latest(ID, 1))[0]?.entry).toEqual(entry);
+      expect((await newest(stores, ID, 1))[0]?.entry).toEqual(entry);
       expect((await logged(stores))[0]?.entry).toEqual(entry);
     });
   });
@@ -554,6 +555,6 @@ describe('in Redis alone', () => {
       Array.from({ length: 10_000 }, (_, i) => entryOf(`${i}`, 'x'.repeat(500))),
     );
     expect(await logged(stores)).toHaveLength(10_000);
-    expect(await stores.items.latest(ID, 100)).toHaveLength(20);
+    expect(await newest(stores, ID, 100)).toHaveLength(20);
   });
 });

@@ -62,15 +62,26 @@ contract((open) => {
     const second = { number: 2, partition: 0, id: `${NOW + 1}-0` };
     const third = { number: 3, partition: 2, id: `${NOW}-7` };
 
-    it('has the newest first, up to the limit', async () => {
-      const firehose = await numbered();
-      expect(await firehose.latest(2)).toEqual([third, second]);
-      expect(await firehose.latest(100)).toEqual([third, second, first]);
+    it.each([
+      ['the beginning', { limit: 2 }, [first, second], 0],
+      ['what comes after a number', { limit: 10, after: firehoseItemId(1) }, [second, third], 1],
+      ['nothing after the last one', { limit: 10, after: firehoseItemId(3) }, [], 3],
+      ['the end', { limit: 2, before: '' }, [second, third], 1],
+      ['what comes before a number', { limit: 1, before: firehoseItemId(3) }, [second], 1],
+    ])('is paged through in the order of numbers: %s', async (_, ask, entries, index) => {
+      expect(await (await numbered()).page(ask)).toEqual({ entries, index, count: 3 });
     });
+
+    it.each(['nonsense', firehoseItemId(4), firehoseItemId(0)])(
+      'knows no page at %s, which it does not have',
+      async (id) => {
+        expect(await (await numbered()).page({ limit: 1, after: id })).toBeUndefined();
+      },
+    );
 
     it('gives none when none are asked for', async () => {
       const firehose = await numbered();
-      expect(await firehose.latest(0)).toEqual([]);
+      expect((await firehose.page({ limit: 0 }))?.entries).toEqual([]);
       expect(await firehose.byNumber([])).toEqual([]);
     });
 
@@ -82,17 +93,17 @@ contract((open) => {
     it('forgets what is old and delivered, and nothing else', async () => {
       const firehose = await numbered(() => NOW + 1_001);
       await firehose.trim(1_001, () => true);
-      expect(await firehose.latest(10)).toEqual([third, second, first]);
+      expect((await firehose.page({ limit: 10 }))?.entries).toEqual([first, second, third]);
       await firehose.trim(1_000, ({ partition }) => partition === 0);
-      expect(await firehose.latest(10)).toEqual([third, second]);
+      expect((await firehose.page({ limit: 10 }))?.entries).toEqual([second, third]);
       await firehose.trim(1_000, () => true);
-      expect(await firehose.latest(10)).toEqual([second]);
+      expect((await firehose.page({ limit: 10 }))?.entries).toEqual([second]);
     });
 
     it('never gives a forgotten number again', async () => {
       const firehose = await numbered(() => NOW + 1_000_000);
       await firehose.trim(0, () => true);
-      expect(await firehose.latest(10)).toEqual([]);
+      expect((await firehose.page({ limit: 10 }))?.entries).toEqual([]);
       expect(await firehose.number(0, [`${NOW + 2}-0`], 1)).toEqual([4]);
     });
   });

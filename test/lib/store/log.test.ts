@@ -9,6 +9,7 @@ import {
   contract,
   entryOf,
   look,
+  newest,
   openFeed,
   redisStores,
   throwawayRedis,
@@ -172,7 +173,7 @@ contract((open) => {
       expect(await stores.log.quarantined(0)).toEqual(new Set([poison!.id]));
       expect(await stores.log.at(0, poison!.id)).toBeUndefined();
       expect(await stores.log.at(0, good!.id)).toEqual(good);
-      expect((await stores.items.latest(ID, 10)).map(({ entry }) => entry.id)).toEqual(['good']);
+      expect((await newest(stores, ID, 10)).map(({ entry }) => entry.id)).toEqual(['good']);
       expect(await stores.items.byId(ID, [itemIdOf(ID, 'poison')])).toEqual([]);
     });
 
@@ -201,7 +202,7 @@ contract((open) => {
       await expect(stores.log.quarantine(second!, 'why', 6)).rejects.toThrow(Fenced);
       expect(await stores.log.position(0)).toBe(first!.id);
       expect(await stores.log.quarantined(0)).toEqual(new Set());
-      expect(await stores.items.latest(ID, 10)).toHaveLength(2);
+      expect(await newest(stores, ID, 10)).toHaveLength(2);
     });
 
     it('is fenced by a quarantine too', async () => {

@@ -1,0 +1,162 @@
+import { expect, it } from '@jest/globals';
+import { StreamDown, type Down } from '../../component/connection.js';
+import { createDelivery } from '../../component/deliver.js';
+import { feedIdOf } from '../../lib/domain.js';
+import { Fenced } from '../../lib/store/log.js';
+import { createInbox } from '../../prosody/inbox.js';
+import { memoryStores } from '../support/memory.js';
+import { BLOG, entryOf, look, openFeed } from '../support/stores.js';
+
+/** A stream that does what the test says: what is written on it, and when its echoes come. */
+function fakeStream() {
+  const ups: (() => void)[] = [];
+  const downs: ((why: Down) => void)[] = [];
+  const written = createInbox<string>('written');
+  let pending: { readonly resolve: () => void; readonly reject: (error: Error) => void }[] = [];
+  let up = false;
+  return {
+    written,
+    rise() {
+      up = true;
+      for (const listener of ups) listener();
+    },
+    die(why: Down = { kind: 'closed' }) {
+      up = false;
+      for (const { reject } of pending.splice(0)) reject(new StreamDown(why));
+      for (const listener of downs) listener(why);
+    },
+    /** The echo of the oldest barrier comes back. */
+    echo() {
+      pending.shift()?.resolve();
+    },
+    connection: {
+      get up() {
+        return up;
+      },
+      write(stanzas: string) {
+        if (!up) return Promise.reject(new StreamDown(undefined));
+        written.push(stanzas);
+        return Promise.resolve();
+      },
+      confirm: () =>
+        up
+          ? new Promise<void>((resolve, reject) => {
+              pending = [...pending, { resolve, reject }];
+            })
+          : Promise.reject(new StreamDown(undefined)),
+      onUp: (listener: () => void) => void ups.push(listener),
+      onDown: (listener: (why: Down) => void) => void downs.push(listener),
+    },
+  };
+}
+
+async function bench(count: number) {
+  const stores = memoryStores({ partitions: 1, itemsPerNode: 1_000 });
+  await openFeed(stores);
+  await stores.subscriptions.add({ feed: feedIdOf(BLOG), jid: 'romeo@example.net', node: BLOG, since: 0 });
+  const numbers = Array.from({ length: count }, (_, n) => String(n).padStart(3, '0'));
+  await look(
+    stores,
+    BLOG,
+    [...numbers].reverse().map((id) => entryOf(id)),
+  );
+  const stream = fakeStream();
+  const reading = createInbox<string>('readings');
+  const acknowledged = createInbox<string>('acknowledgements');
+  /** When set, the log answers only once the gate opens. */
+  const gate: { opens?: Promise<void> } = {};
+  const fenced = createInbox<'fenced'>('fenced');
+  const delivery = createDelivery({
+    ...stores,
+    log: {
+      ...stores.log,
+      async read(partition, after, limit) {
+        reading.push(after);
+        await gate.opens;
+        return stores.log.read(partition, after, limit);
+      },
+      async acknowledge(...args) {
+        await stores.log.acknowledge(...args);
+        acknowledged.push(args[1]);
+      },
+    },
+    connection: stream.connection,
+    render: ({ entry }) => entry.id,
+    address: (_, __, item) => `${item} `,
+    emit: () => undefined,
+    away: () => undefined,
+    now: () => 0,
+    keep: { ms: 3_600_000, records: 10_000 },
+    onFenced: () => {
+      fenced.push('fenced');
+    },
+  });
+  return { stores, stream, reading, acknowledged, gate, fenced, delivery, numbers };
+}
+
+const ids = (written: string) => written.trim().split(' ');
+
+it('acknowledges what the echo has confirmed, and nothing before', async () => {
+  const { stream, acknowledged, delivery, stores } = await bench(10);
+  delivery.start(1);
+  stream.rise();
+  expect(ids(await stream.written.take())).toHaveLength(10);
+  expect(await stores.log.position(0)).toBe('0');
+  stream.echo();
+  const position = await acknowledged.take();
+  expect(await stores.log.position(0)).toBe(position);
+  expect(await stores.log.backlog()).toBe(0);
+  await delivery.stop();
+});
+
+it('keeps at most two windows on the way', async () => {
+  const { stream, acknowledged, delivery } = await bench(200);
+  delivery.start(1);
+  stream.rise();
+  const first = await stream.written.take();
+  const second = await stream.written.take();
+  expect([ids(first).length, ids(second).length]).toEqual([50, 50]);
+  expect(stream.written.pending).toEqual([]);
+  stream.echo();
+  await acknowledged.take();
+  expect(ids(await stream.written.take())[0]).toBe('100');
+  stream.die();
+  await delivery.stop();
+});
+
+it('what was lost with a stream comes first on the next one, even when the end went unnoticed while the log was read', async () => {
+  const { stream, reading, acknowledged, gate, delivery, numbers } = await bench(150);
+  let open: (() => void) | undefined;
+  delivery.start(1);
+  stream.rise();
+  expect(ids(await stream.written.take())[0]).toBe('000');
+  expect(ids(await stream.written.take())[0]).toBe('050');
+  gate.opens = new Promise((resolve) => (open = resolve));
+  stream.echo();
+  await acknowledged.take();
+  await reading.take((after) => after !== '0');
+
+  stream.die();
+  stream.rise();
+  open?.();
+  const again: string[] = [];
+  while (again.at(-1) !== numbers.at(-1)) {
+    again.push(...ids(await stream.written.take()));
+    stream.echo();
+  }
+  expect(again).toEqual(numbers.slice(50));
+  await delivery.stop();
+});
+
+it('stops, and acknowledges nothing, when somebody else holds the address by now', async () => {
+  const { stream, delivery, fenced, stores } = await bench(10);
+  await stores.log.acknowledge(0, '1-0', 9, { ms: 1, records: 1 });
+  await expect(stores.log.acknowledge(0, '2-0', 8, { ms: 1, records: 1 })).rejects.toThrow(Fenced);
+  delivery.start(8);
+  stream.rise();
+  await stream.written.take();
+  stream.echo();
+  await fenced.take();
+  expect(await stores.log.position(0)).toBe('1-0');
+  await delivery.stop();
+});
