@@ -44,6 +44,9 @@ const SWEEP_MS = 2_000;
 const RETRY_MS = 500;
 const TRIM_MS = 60_000;
 
+/** Two deaths for which the server blames a stanza, or five without a word. */
+const CONVICTED = 5;
+
 /** Stream errors that a stanza of ours can have caused (RFC 6120 4.9.3): if it is sent again, it happens again. */
 const POISON = new Set([
   'bad-format',
@@ -73,14 +76,14 @@ interface Window {
  * Works off the log: who subscribed, render once, send, confirm, acknowledge. Each partition is a lane of its own, so
  * that the order of every node is kept while the lanes go side by side.
  *
- * When the stream dies of what was sent, the lanes that had something on the way become suspects. Suspects go one after
+ * When the stream ends, the lanes that had something on the way become suspects. Suspects go one after
  * another, alone on the stream, each with half of what is left of its suspicion, until the one record that kills the
  * stream is found; it goes to quarantine and everything else goes on.
  */
 export function createDelivery(deps: DeliveryDeps): Delivery {
   const { log, firehose, connection, emit, keep } = deps;
-  /** Partition → how many records at the head of its lane may hold the poison. */
-  const suspects = new Map<number, number>();
+  /** Partition → how many records at the head of its lane may hold the poison, and how much speaks against the first. */
+  const suspects = new Map<number, { readonly left: number; readonly strikes: number }>();
   const lanes = Array.from({ length: log.partitions }, (_, partition) => createLane(partition));
   const timers: NodeJS.Timeout[] = [];
   let token = 0;
@@ -96,20 +99,25 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
   connection.onUp(wakeAll);
   connection.onDown(suspect);
 
-  /** Runs when the stream went down, before it is up again. */
+  /**
+   * Runs when the stream went down, before it is up again. Any end makes suspects: a server that refuses a stanza often
+   * hangs up before we can read why, and to be suspected costs an innocent no more than a slow minute.
+   */
   function suspect(why: Down): void {
     streams++;
     const lost = new Map(lanes.map((lane) => [lane, lane.takeLost()]));
     const sending = lanes.filter((lane) => lost.get(lane)?.length);
-    if (why.kind !== 'stream-error' || !POISON.has(why.condition ?? '')) return;
-    // Something else on the stream may have been the cause, so one record alone must kill it twice.
     const [only] = sending.length === 1 ? sending : [];
-    const convicted = only && suspects.get(only.partition) === 1;
+    const before = only && suspects.get(only.partition);
     if (only) suspects.clear();
     for (const lane of sending) {
       const records = lost.get(lane) ?? [];
-      if (convicted) lane.convict(records, why);
-      else suspects.set(lane.partition, records.length);
+      const alone = lane === only && records.length === 1;
+      // Something else may have been the cause, so one record alone must end several streams, fewer when the server says
+      // that it was for a stanza.
+      const strikes = alone ? (before?.left === 1 ? before.strikes : 0) + (POISON.has(why.condition ?? '') ? 3 : 1) : 0;
+      if (strikes >= CONVICTED) lane.convict(records, why);
+      else suspects.set(lane.partition, { left: records.length, strikes });
     }
   }
 
@@ -119,7 +127,7 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
   /** So many records of a lane are still under suspicion; when none is left, it is the others' turn. */
   function suspicion(partition: number, left: number): void {
     if (left > 0) {
-      suspects.set(partition, left);
+      suspects.set(partition, { left, strikes: 0 });
     } else if (suspects.delete(partition)) {
       wakeAll();
     }
@@ -185,8 +193,9 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
       let position = await log.position(partition);
       const quarantined = await log.quarantined(partition);
       while (!stopping && mayGo(partition)) {
-        const suspected = suspects.get(partition);
+        const suspected = suspects.get(partition)?.left;
         const records = await log.read(partition, position, suspected ? Math.ceil(suspected / 2) : READ_RECORDS);
+        expectSameStream();
         const last = records.at(-1);
         if (!last) {
           suspicion(partition, 0);
@@ -201,6 +210,14 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
         }
       }
       await drained();
+    }
+
+    /**
+     * While the lane was waiting for something else, its stream may have ended and another one begun. What was lost with
+     * the old one comes first on the new one.
+     */
+    function expectSameStream(): void {
+      if (stream !== streams) throw new StreamDown(undefined);
     }
 
     async function quarantine(record: LogRecord, why: string): Promise<void> {
@@ -249,9 +266,7 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
     /** Puts a window on the stream and has it acknowledged once it is confirmed. */
     async function launch(stanzas: readonly string[], records: readonly LogRecord[], acknowledge?: LogRecord) {
       while (inFlight.length >= WINDOWS_AHEAD) await inFlight[0]?.settled;
-      // While the lane was reading, the stream may have ended and another one begun. What was lost with the old one comes
-      // first on the new one.
-      if (stream !== streams) throw new StreamDown(undefined);
+      expectSameStream();
       const before = inFlight.at(-1)?.settled;
       const written = stanzas.length > 0 ? connection.write(stanzas.join('')) : undefined;
       // Asked for right behind the stanzas, so that the echo says exactly this much.

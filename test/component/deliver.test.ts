@@ -2,6 +2,7 @@ import { expect, it } from '@jest/globals';
 import { StreamDown, type Down } from '../../component/connection.js';
 import { createDelivery } from '../../component/deliver.js';
 import { feedIdOf } from '../../lib/domain.js';
+import type { Events } from '../../lib/events.js';
 import { Fenced } from '../../lib/store/log.js';
 import { createInbox } from '../../prosody/inbox.js';
 import { memoryStores } from '../support/memory.js';
@@ -66,6 +67,7 @@ async function bench(count: number) {
   /** When set, the log answers only once the gate opens. */
   const gate: { opens?: Promise<void> } = {};
   const fenced = createInbox<'fenced'>('fenced');
+  const quarantined = createInbox<string>('quarantined');
   const delivery = createDelivery({
     ...stores,
     log: {
@@ -83,7 +85,9 @@ async function bench(count: number) {
     connection: stream.connection,
     render: ({ entry }) => entry.id,
     address: (_, __, item) => `${item} `,
-    emit: () => undefined,
+    emit: (event, facts) => {
+      if (event === 'quarantined') quarantined.push((facts as Events['quarantined']).why);
+    },
     away: () => undefined,
     now: () => 0,
     keep: { ms: 3_600_000, records: 10_000 },
@@ -91,7 +95,7 @@ async function bench(count: number) {
       fenced.push('fenced');
     },
   });
-  return { stores, stream, reading, acknowledged, gate, fenced, delivery, numbers };
+  return { stores, stream, reading, acknowledged, gate, fenced, quarantined, delivery, numbers };
 }
 
 const ids = (written: string) => written.trim().split(' ');
@@ -158,5 +162,44 @@ it('stops, and acknowledges nothing, when somebody else holds the address by now
   stream.echo();
   await fenced.take();
   expect(await stores.log.position(0)).toBe('1-0');
+  await delivery.stop();
+});
+
+it.each<[string, Down, number]>([
+  ['twice with the server’s word for it', { kind: 'stream-error', condition: 'not-well-formed' }, 2],
+  ['five times without a word', { kind: 'socket' }, 5],
+])('a record that ends the stream, alone, %s, goes to quarantine', async (_, why, deaths) => {
+  const { stream, quarantined, delivery, stores } = await bench(1);
+  delivery.start(1);
+  for (let n = 0; n < deaths; n++) {
+    expect(quarantined.pending).toEqual([]);
+    stream.rise();
+    await stream.written.take();
+    stream.die(why);
+  }
+  stream.rise();
+  expect(await quarantined.take()).toContain(why.condition ?? '');
+  expect(await stores.items.page(feedIdOf(BLOG), { limit: 10 })).toMatchObject({ count: 0 });
+  expect(stream.written.pending).toEqual([]);
+  await delivery.stop();
+});
+
+it('a server that goes down again and again costs no record its place', async () => {
+  const { stream, quarantined, acknowledged, delivery, numbers } = await bench(8);
+  delivery.start(1);
+  for (let n = 0; n < 4; n++) {
+    stream.rise();
+    await stream.written.take();
+    stream.die({ kind: 'closed' });
+  }
+  stream.rise();
+  const came: string[] = [];
+  while (came.at(-1) !== numbers.at(-1)) {
+    came.push(...ids(await stream.written.take()));
+    stream.echo();
+    await acknowledged.take();
+  }
+  expect(came).toEqual(numbers);
+  expect(quarantined.pending).toEqual([]);
   await delivery.stop();
 });
