@@ -37,8 +37,8 @@ export interface Log {
   /** Delivered up to and including `id`. Trims what need not be kept, never what is not acknowledged. @throws Fenced */
   acknowledge(partition: number, id: string, token: number, keep: Keep): Promise<void>;
   /**
-   * Takes a record out for ever: the node does not hold it, `at` does not find it, and whoever reads leaves out what is
-   * `quarantined`.
+   * Takes a record out for ever: the node does not hold it (but does hold a later edit of the entry), `at` does not find
+   * it, and whoever reads leaves out what is `quarantined`.
    * @throws Fenced
    */
   quarantine(record: LogRecord, why: string, token: number): Promise<void>;
@@ -97,8 +97,12 @@ const BACKLOG = script(`
 const QUARANTINE = script(`
   ${FENCE}
   redis.call('HSET', KEYS[2], ARGV[2], ARGV[4])
-  redis.call('HDEL', KEYS[3], ARGV[3])
-  redis.call('ZREM', KEYS[4], ARGV[3])
+  local held = redis.call('HGET', KEYS[3], ARGV[3])
+  local at = held and tonumber(string.match(held, '^{"at":(%d+)'))
+  if at and at <= tonumber(string.match(ARGV[2], '^%d+')) then
+    redis.call('HDEL', KEYS[3], ARGV[3])
+    redis.call('ZREM', KEYS[4], ARGV[3])
+  end
   return 1
 `);
 

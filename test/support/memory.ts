@@ -200,7 +200,8 @@ export function memoryStores(options: StoreOptions = {}): Stores {
     async quarantine({ partition, id, feed, item }, _, token) {
       fence(partition, token);
       quarantineOf(partition).add(id);
-      known.get(feed)?.items.delete(item);
+      const items = known.get(feed)?.items;
+      if ((items?.get(item)?.at ?? Infinity) <= Number(id.split('-')[0])) items?.delete(item);
     },
     quarantined: async (partition) => new Set(quarantineOf(partition)),
     async backlog() {

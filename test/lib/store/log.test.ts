@@ -177,6 +177,16 @@ contract((open) => {
       expect(await stores.items.byId(ID, [itemIdOf(ID, 'poison')])).toEqual([]);
     });
 
+    it('leaves a later edit of the entry on the node', async () => {
+      const stores = await openLog(open);
+      await stores.publish('poison');
+      const [poison] = await read(stores);
+      await until(async () => Date.now() > Number(poison!.id.split('-')[0]));
+      await look(stores, BLOG, [entryOf('poison', 'healed')]);
+      await stores.log.quarantine(poison!, 'not-well-formed', 1);
+      expect((await newest(stores, ID, 10)).map(({ entry }) => entry.title?.value)).toEqual(['healed']);
+    });
+
     it('is for ever: the entry is not announced again while the feed shows it', async () => {
       const stores = await openLog(open);
       await stores.publish('poison');
