@@ -3,7 +3,7 @@ import { FIREHOSE, type FeedId, type Firehose as FirehoseNode, type Subscription
 import type { Emit } from '../lib/events.js';
 import type { PublishedItem } from '../lib/pubsub.js';
 import { firehoseItemId, type Firehose } from '../lib/store/firehose.js';
-import { compareLogIds, Fenced, type Keep, type Log, type LogRecord } from '../lib/store/log.js';
+import { committedAt, compareLogIds, Fenced, type Keep, type Log, type LogRecord } from '../lib/store/log.js';
 import type { SubscriptionStore } from '../lib/store/subscriptions.js';
 import { StreamDown, type Connection, type Down } from './connection.js';
 import { Unprovable } from './payload.js';
@@ -286,7 +286,7 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
       if (acknowledge) {
         await log.acknowledge(partition, acknowledge.id, token, keep);
         acknowledged = acknowledge.id;
-        const lag = Math.max(0, deps.now() - timeOf(window.records[0] ?? acknowledge)) / 1_000;
+        const lag = Math.max(0, deps.now() - committedAt((window.records[0] ?? acknowledge).id)) / 1_000;
         emit('delivered', { records: window.records.length, stanzas: window.stanzas, lag });
       }
       inFlight.shift();
@@ -352,7 +352,7 @@ async function* stanzasFor(deps: DeliveryDeps, record: LogRecord, number: number
   const { render, address } = deps;
   const { partition, entry, source, url } = record;
   const stanzaId = `${partition}-${record.id}`;
-  const item: PublishedItem = { id: record.item, at: timeOf(record), entry, source, url };
+  const item: PublishedItem = { id: record.item, at: committedAt(record.id), entry, source, url };
   let rendered: string | undefined;
   for await (const page of audienceOf(record.feed)) {
     for (const one of page) yield address(one, stanzaId, (rendered ??= render(item, record.feed)));
@@ -366,8 +366,6 @@ async function* stanzasFor(deps: DeliveryDeps, record: LogRecord, number: number
     }
   }
 }
-
-const timeOf = ({ id }: LogRecord): number => Number(id.split('-')[0]);
 
 /** Reads each list of subscribers once, as long as it is short; long ones are read in pages every time. */
 function createAudience(subscriptions: Pick<SubscriptionStore, 'ofFeed'>): Audience {

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { snapshot } from '../lib/metrics.js';
 import { runProcess } from '../lib/process.js';
 import { createPubSub } from '../lib/pubsub.js';
@@ -26,11 +26,8 @@ const SNAPSHOT_MS = 2_000;
 const HOUR_MS = 3_600_000;
 
 if (existsSync('.env')) process.loadEnvFile();
-const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-  version: string;
-};
 
-await runProcess('component', process.env, ({ config, emit, metrics, keys, redis, connect, later }) => {
+await runProcess('component', process.env, ({ config, version, emit, metrics, keys, redis, connect, later }) => {
   const now = Date.now;
   const keep = {
     ms: config.LOG_KEEP_HOURS * HOUR_MS,

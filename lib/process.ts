@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { ConfigError, EXIT_CONFIG, loadConfig, type Config } from './config.js';
 import { createEvents, type Emit, type On } from './events.js';
 import { logEvents } from './log.js';
@@ -9,6 +10,8 @@ import { openKeys, PartitionMismatch, type Keys } from './store/keys.js';
 /** What both processes begin with. */
 export interface Foundation {
   readonly config: Config;
+  /** Of Hydrant. */
+  readonly version: string;
   readonly emit: Emit;
   readonly on: On;
   readonly metrics: ReturnType<typeof watchEvents>;
@@ -22,6 +25,11 @@ export interface Foundation {
 }
 
 const SHUTDOWN_MS = 9_000;
+
+// As built, this file is two folders below the package.
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
 
 /**
  * The life of a process: settings, log, Redis, then `start`; and at SIGTERM or SIGINT everything in reverse.
@@ -66,7 +74,7 @@ export async function runProcess(
     await ready(redis);
     const keys = await openKeys(redis, config.PARTITIONS);
     for (const text of await durabilityProblems(redis)) emit('warning', { text });
-    await start({ config, emit, on, metrics: watchEvents(on), keys, redis, connect, later });
+    await start({ config, version, emit, on, metrics: watchEvents(on), keys, redis, connect, later });
   } catch (error) {
     if (error instanceof ConfigError || error instanceof PartitionMismatch) {
       process.stderr.write(`${error.message}\n`);

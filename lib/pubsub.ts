@@ -22,7 +22,7 @@ import type { AliasStore } from './store/aliases.js';
 import type { FeedStore } from './store/feeds.js';
 import { firehoseItemId, firehoseNumberIn, type Firehose, type Place } from './store/firehose.js';
 import type { ItemStore } from './store/items.js';
-import type { Log } from './store/log.js';
+import { committedAt, type Log } from './store/log.js';
 import type { SubscriptionStore } from './store/subscriptions.js';
 
 /** XEP-0060 as our rules see it: no XML, no Redis, no sockets. Every method may refuse with a Fault. */
@@ -113,7 +113,7 @@ export function createPubSub(deps: PubSubDeps): PubSub {
       const feed = await feeds.get(id);
       return feed?.node === node ? feed : undefined;
     }
-    if (!/^https?:/i.test(node)) return undefined;
+    if (!isUrl(node)) return undefined;
     const url = parseFeedUrl(node);
     const feed = await feeds.get(feedIdOf(url));
     if (feed?.read !== undefined) return feed;
@@ -154,7 +154,7 @@ export function createPubSub(deps: PubSubDeps): PubSub {
       const record = records[i];
       if (!record) return [];
       const { entry, source, url } = record;
-      return [{ id: firehoseItemId(number), at: Number(id.split('-')[0]), entry, source, url }];
+      return [{ id: firehoseItemId(number), at: committedAt(id), entry, source, url }];
     });
   }
 
@@ -190,17 +190,15 @@ export function createPubSub(deps: PubSubDeps): PubSub {
         throw new Fault('invalid-jid', 'You may only subscribe yourself');
       }
       const found = await find(name);
-      if (!found && !/^https?:/i.test(name)) await existing(name);
+      if (!found && !isUrl(name)) await existing(name);
       if (found === FIREHOSE && !mayAdd(requester)) throw new Fault('forbidden', 'The firehose is not open to you');
 
       // Looked at before the limit, so that subscribing again always succeeds.
       const held = await subscriptions.countOfPerson(jid);
       const node =
         found ?? (held < policy.maxSubscriptions ? await discovered(parseFeedUrl(name), requester) : undefined);
-      const feed = node === FIREHOSE ? FIREHOSE : node?.id;
-      const before = (await subscriptions.ofPerson(jid)).find(
-        (one) => one.feed === feed && one.jid === subscriber.full,
-      );
+      const feed = node && idOf(node);
+      const before = feed && (await subscriptions.get(feed, subscriber.full));
       if (!node || !feed || (!before && held >= policy.maxSubscriptions)) {
         throw new Fault('too-many-subscriptions', `At most ${policy.maxSubscriptions} subscriptions per person`);
       }
@@ -219,8 +217,7 @@ export function createPubSub(deps: PubSubDeps): PubSub {
       // By the name it was made with first: a page's URL may stand for another feed by now.
       const held = await subscriptions.ofPerson(jid);
       const named = held.find((one) => one.jid === subscriber.full && one.node === name)?.feed;
-      const node = named ?? (await existing(name));
-      const feed = typeof node === 'string' ? node : node.id;
+      const feed = named ?? idOf(await existing(name));
       if (!(await subscriptions.remove(feed, subscriber.full))) throw new Fault('not-subscribed');
     },
 
@@ -228,19 +225,23 @@ export function createPubSub(deps: PubSubDeps): PubSub {
       const held = await subscriptions.ofPerson(requester);
       if (name === undefined) return held;
       const node = await existing(name);
-      const feed = node === FIREHOSE ? FIREHOSE : node.id;
+      const feed = idOf(node);
       return held.filter((one) => one.feed === feed);
     },
 
     async items({ node: name, max = ITEMS_DEFAULT, ids, page }) {
       const node = await existing(name);
-      const feed = node === FIREHOSE ? FIREHOSE : node.id;
+      const feed = idOf(node);
       if (ids) return { feed, items: await byId(node, ids.slice(0, ITEMS_MAX)) };
       const { limit, ...cursor } = page ?? { limit: max, before: '' };
       return { feed, ...(await pageOf(node, { limit: Math.min(limit, ITEMS_MAX), ...cursor })) };
     },
   };
 }
+
+const isUrl = (node: string): boolean => /^https?:/i.test(node);
+
+const idOf = (node: Feed | FirehoseNode): FeedId | FirehoseNode => (node === FIREHOSE ? FIREHOSE : node.id);
 
 function held<T>(page: Page<T> | undefined): Page<T> {
   if (!page) throw new Fault('item-not-found', 'The item that the page was to begin at is not held, or no longer');

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { merged, snapshot } from '../lib/metrics.js';
 import { runProcess } from '../lib/process.js';
 import { openQueue, openWorker, type WorkerEvents } from '../lib/queues.js';
@@ -21,11 +21,8 @@ const PROBES_AT_ONCE = 10;
 const PINGS_AT_ONCE = 20;
 
 if (existsSync('.env')) process.loadEnvFile();
-const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-  version: string;
-};
 
-await runProcess('scheduler', process.env, async ({ config, emit, metrics, keys, redis, connect, later }) => {
+await runProcess('scheduler', process.env, async ({ config, version, emit, metrics, keys, redis, connect, later }) => {
   const now = Date.now;
   const feeds = redisFeeds(redis, keys, { itemsPerNode: config.ITEMS_PER_NODE, now, random: Math.random });
   const aliases = redisAliases(redis, keys, now);

@@ -1,7 +1,7 @@
 import { FIREHOSE, type Page, type PageAsk } from '../domain.js';
 import type { RedisClient } from '../redis.js';
 import type { Keys } from './keys.js';
-import { fenced, fencePreamble } from './log.js';
+import { committedAt, fenced, fencePreamble } from './log.js';
 import { cursorOf, span } from './pages.js';
 import { script } from './script.js';
 
@@ -85,7 +85,7 @@ export function redisFirehose(redis: RedisClient, keys: Keys, now: () => number)
 
     async trim(keepMs, isDelivered) {
       const oldest = placesFrom(await redis.zrange(keys.firehose, 0, 999, 'WITHSCORES'));
-      const past = oldest.filter((place) => Number(place.id.split('-')[0]) < now() - keepMs && isDelivered(place));
+      const past = oldest.filter((place) => committedAt(place.id) < now() - keepMs && isDelivered(place));
       const members = past.map(({ partition, id }) => `${partition} ${id}`);
       if (members.length > 0) await redis.zrem(keys.firehose, ...members);
     },

@@ -50,6 +50,9 @@ export interface Log {
   watch(onCommit: (partition: number) => void): void;
 }
 
+/** When a record was committed, in ms since 1970: its id says so. */
+export const committedAt = (id: string): number => Number(id.split('-')[0]);
+
 /** Negative when `a` is before `b` in a partition's log, 0 when they are the same place. */
 export function compareLogIds(a: string, b: string): number {
   const [aMs = 0, aSequence = 0] = a.split('-').map(Number);
