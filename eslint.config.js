@@ -12,6 +12,10 @@ export default tseslint.config(
       '@typescript-eslint/no-invalid-void-type': 'off',
       '@typescript-eslint/consistent-type-imports': 'error',
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', destructuredArrayIgnorePattern: '^_' }],
+      'no-restricted-properties': [
+        'error',
+        { object: 'URL', property: 'canParse', message: 'use urlIn() of lib/domain.ts' },
+      ],
       // Objects are made by factories and closures; nothing of ours has a `this` to lose.
       '@typescript-eslint/unbound-method': 'off',
     },

@@ -1,22 +1,20 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { FIREHOSE, type FeedId, type Firehose as FirehoseNode, type Subscription } from '../lib/domain.js';
 import type { Emit } from '../lib/events.js';
-import type { PublishedItem } from '../lib/pubsub.js';
-import { firehoseItemId, type Firehose } from '../lib/store/firehose.js';
+import type { Firehose } from '../lib/store/firehose.js';
 import { committedAt, compareLogIds, Fenced, type Keep, type Log, type LogRecord } from '../lib/store/log.js';
 import type { SubscriptionStore } from '../lib/store/subscriptions.js';
+import type { Audience } from './audience.js';
 import { StreamDown, type Connection, type Down } from './connection.js';
 import { Unprovable } from './payload.js';
 
 export interface DeliveryDeps {
   readonly log: Log;
   readonly firehose: Pick<Firehose, 'number' | 'trim'>;
-  readonly subscriptions: Pick<SubscriptionStore, 'ofFeed'>;
+  /** Puts the subscribers of a node that was deleted out of mind. */
+  readonly subscriptions: Pick<SubscriptionStore, 'forget'>;
   readonly connection: Pick<Connection, 'up' | 'write' | 'confirm' | 'onUp' | 'onDown'>;
-  /** An item as serialised XML that may stand inside <items/>; rendered once, sent to many. @throws Unprovable */
-  readonly render: (item: PublishedItem, node: FeedId | FirehoseNode) => string;
-  /** The stanza for one subscriber around a rendered item. */
-  readonly address: (subscription: Subscription, stanzaId: string, item: string) => string;
+  /** Makes stanzas of records; one for each run of records. @throws Unprovable */
+  readonly audience: () => Audience;
   readonly emit: Emit;
   /** Tells the store being away from a mistake of ours. */
   readonly away: (error: unknown) => unknown;
@@ -221,8 +219,9 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
     }
 
     async function quarantine(record: LogRecord, why: string): Promise<void> {
+      if (record.kind === 'deleted') await deps.subscriptions.forget(record);
       await log.quarantine(record, why, token);
-      emit('quarantined', { feed: record.url, item: record.item, why });
+      emit('quarantined', { feed: record.feed, item: 'item' in record ? record.item : record.kind, why });
     }
 
     async function drained(): Promise<void> {
@@ -231,10 +230,13 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
 
     /** Sends these records in windows; the last window acknowledges `upTo`. */
     async function sendAll(records: readonly LogRecord[], upTo: LogRecord): Promise<void> {
-      const news = records.filter(({ kind }) => kind !== 'first').map(({ id }) => id);
+      const audience = deps.audience();
+      const news: string[] = [];
+      for (const { id, kind, feed } of records) {
+        if ((kind === 'new' || kind === 'edited') && (await audience.isPublic(feed))) news.push(id);
+      }
       const numbers = await firehose.number(partition, news, token);
       const numberOf = new Map(news.map((id, i) => [id, numbers[i] ?? 0]));
-      const audienceOf = createAudience(deps.subscriptions);
       let open: LogRecord[] = [];
       let stanzas: string[] = [];
       let bytes = 0;
@@ -248,7 +250,7 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
       for (const record of records) {
         open.push(record);
         try {
-          for await (const stanza of stanzasFor(deps, record, numberOf.get(record.id), audienceOf)) {
+          for await (const stanza of audience.stanzasFor(record, numberOf.get(record.id))) {
             // A window may end in the middle of a record; it acknowledges nothing then.
             if (stanzas.length >= WINDOW_STANZAS || bytes >= WINDOW_BYTES) await flush();
             stanzas.push(stanza);
@@ -284,6 +286,7 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
       window.routed = true;
       await before;
       if (acknowledge) {
+        for (const record of window.records) if (record.kind === 'deleted') await deps.subscriptions.forget(record);
         await log.acknowledge(partition, acknowledge.id, token, keep);
         acknowledged = acknowledge.id;
         const lag = Math.max(0, deps.now() - committedAt((window.records[0] ?? acknowledge).id)) / 1_000;
@@ -342,45 +345,5 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
       wakeAll();
       await running;
     },
-  };
-}
-
-type Audience = (node: FeedId | FirehoseNode) => AsyncIterable<readonly Subscription[]>;
-
-/** One record's stanzas: for those who follow its feed, then for those who drink the firehose. */
-async function* stanzasFor(deps: DeliveryDeps, record: LogRecord, number: number | undefined, audienceOf: Audience) {
-  const { render, address } = deps;
-  const { partition, entry, source, url } = record;
-  const stanzaId = `${partition}-${record.id}`;
-  const item: PublishedItem = { id: record.item, at: committedAt(record.id), entry, source, url };
-  let rendered: string | undefined;
-  for await (const page of audienceOf(record.feed)) {
-    for (const one of page) yield address(one, stanzaId, (rendered ??= render(item, record.feed)));
-  }
-  if (number === undefined) return;
-  let numbered: string | undefined;
-  for await (const page of audienceOf(FIREHOSE)) {
-    for (const one of page) {
-      numbered ??= render({ ...item, id: firehoseItemId(number) }, FIREHOSE);
-      yield address(one, `${stanzaId}-${FIREHOSE}`, numbered);
-    }
-  }
-}
-
-/** Reads each list of subscribers once, as long as it is short; long ones are read in pages every time. */
-function createAudience(subscriptions: Pick<SubscriptionStore, 'ofFeed'>): Audience {
-  const short = new Map<FeedId | FirehoseNode, readonly (readonly Subscription[])[]>();
-  return async function* (node) {
-    const known = short.get(node);
-    if (known) {
-      yield* known;
-      return;
-    }
-    const pages: (readonly Subscription[])[] = [];
-    for await (const page of subscriptions.ofFeed(node)) {
-      if (pages.length < 2) pages.push(page);
-      yield page;
-    }
-    if (pages.length < 2) short.set(node, pages);
   };
 }

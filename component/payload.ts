@@ -1,7 +1,7 @@
 import xml, { type Element } from '@xmpp/xml';
 import { SaxesParser } from 'saxes';
 import type { Category, Entry, Link, Media, OutOfLine, Person, Source, Text } from '../lib/domain.js';
-import type { PublishedItem } from '../lib/pubsub.js';
+import type { EntryItem } from '../lib/pubsub/reader.js';
 import { cutMarkup, cutText, plainText } from '../lib/text.js';
 import { serialise } from './connection.js';
 
@@ -25,7 +25,7 @@ export class Unprovable extends Error {
  * @throws Unprovable when even the bare entry is not well-formed, which would be a mistake of ours
  */
 export function payload(
-  item: PublishedItem,
+  item: EntryItem,
   withSource: boolean,
   maxBytes: number,
 ): { readonly element: Element; readonly text: string } {
@@ -86,7 +86,7 @@ const cut = (text: Text, room: number): Text => ({
   value: text.type === 'text' ? cutText(text.value, room) : cutMarkup(text.value, room, text.type),
 });
 
-function entryElement({ entry, source, url, at }: PublishedItem, withSource: boolean): Element {
+function entryElement({ entry, source, url, at }: EntryItem, withSource: boolean): Element {
   const updated = entry.updated ?? entry.published ?? new Date(at).toISOString();
   const alternate = entry.links.find(({ rel }) => rel === 'alternate');
   const authors =

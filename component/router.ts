@@ -1,6 +1,7 @@
 import xml, { type Element } from '@xmpp/xml';
 import type { Emit } from '../lib/events.js';
 import { Fault } from '../lib/faults.js';
+import { StreamDown } from './connection.js';
 import { errorElement, ourMistake, unknownRequest } from './errors.js';
 import { NS, optional } from './stanza.js';
 
@@ -8,7 +9,13 @@ import { NS, optional } from './stanza.js';
 export interface Xep {
   readonly features: readonly string[];
   readonly routes: readonly Route[];
+  /** Hears every presence. */
+  readonly presence?: Listen;
+  /** Hears every message that is no error. */
+  readonly message?: Listen;
 }
+
+type Listen = (stanza: Element) => Promise<void> | void;
 
 export interface Route {
   readonly type: 'get' | 'set';
@@ -28,10 +35,15 @@ export interface Request {
   readonly payload: Element;
 }
 
-/** A result and what follows it on the stream. */
+/** An answer that is more than its payload. */
 export interface Reply {
-  readonly payload: Element;
-  readonly afterwards: () => Promise<void>;
+  readonly payload?: Element;
+  /** Stanzas that go before the answer. */
+  readonly first?: readonly Element[];
+  /** Makes the answer an error that carries the payload too. */
+  readonly refusal?: Fault;
+  /** What follows the answer on the stream. */
+  readonly afterwards?: () => Promise<void>;
 }
 
 export const get = (ns: string, name: string, answer: Answer): Route => ({ type: 'get', ns, name, answer });
@@ -56,6 +68,8 @@ export function createRouter(xeps: readonly Xep[], { domain, send, emit, away }:
     if (routes.has(id)) throw new Error(`Two answers for ${id}`);
     routes.set(id, route);
   }
+  const listeners = (what: 'presence' | 'message') =>
+    xeps.map((xep) => xep[what]).filter((listen) => listen !== undefined);
   const namespaces = new Set([...routes.values()].map(({ ns }) => ns));
   const inHand = new Set<Promise<void>>();
   let closing = false;
@@ -69,59 +83,76 @@ export function createRouter(xeps: readonly Xep[], { domain, send, emit, away }:
     return undefined;
   }
 
-  async function outcomeOf(iq: Element): Promise<Element | Reply | void> {
+  async function outcomeOf(iq: Element): Promise<Reply> {
     const type = optional(iq, 'type') ?? '';
     const children = iq.getChildElements();
     const [payload] = children;
     if (!optional(iq, 'id') || !payload || children.length !== 1 || (type !== 'get' && type !== 'set')) {
-      return errorElement(new Fault('bad-request', 'An IQ has an id, a type and exactly one child'));
+      return { refusal: new Fault('bad-request', 'An IQ has an id, a type and exactly one child') };
     }
-    if (iq.attrs['to'] !== domain) return unknownRequest();
+    if (iq.attrs['to'] !== domain) return { payload: unknownRequest() };
     const found = routeFor(type, payload);
     if (!found) {
-      return namespaces.has(payload.getNS() ?? '') ? errorElement(new Fault('unsupported')) : unknownRequest();
+      return namespaces.has(payload.getNS() ?? '')
+        ? { refusal: new Fault('unsupported') }
+        : { payload: unknownRequest() };
     }
-    if (closing) return errorElement(new Fault('unavailable', 'The service is restarting; try again'));
+    if (closing) return { refusal: new Fault('unavailable', 'The service is restarting; try again') };
     try {
-      return await found.route.answer({ from: String(iq.attrs['from']), action: found.action, payload });
+      const given = await found.route.answer({ from: String(iq.attrs['from']), action: found.action, payload });
+      return given instanceof xml.Element ? { payload: given } : (given ?? {});
     } catch (error) {
-      const fault = error instanceof Fault ? error : away(error);
-      if (fault) return errorElement(fault);
+      const refusal = error instanceof Fault ? error : away(error);
+      if (refusal) return { refusal };
       emit('bug', { where: `answer to ${payload.getName()}`, error });
-      return ourMistake();
+      return { payload: ourMistake() };
     }
   }
 
   async function answer(iq: Element): Promise<void> {
     const started = performance.now();
-    const outcome = await outcomeOf(iq);
-    const reply = outcome && 'afterwards' in outcome ? outcome : undefined;
-    const child = reply ? reply.payload : (outcome as Element | void);
-    const isError = child?.is('error') ?? false;
+    const { payload, refusal, first = [], afterwards } = await outcomeOf(iq);
+    const children = [payload, refusal && errorElement(refusal)].filter((child) => child !== undefined);
+    const error = children.find((child) => child.is('error'));
     const { from, to, id } = iq.attrs as Record<string, string | undefined>;
-    await send(xml('iq', { from: to, to: from, id, type: isError ? 'error' : 'result' }, ...(child ? [child] : [])));
+    for (const stanza of first) await send(stanza);
+    await send(xml('iq', { from: to, to: from, id, type: error ? 'error' : 'result' }, ...children));
     emit('answered', {
       type: String(iq.attrs['type']),
       name: nameOf(iq),
-      outcome: isError ? (child?.getChildElements()[0]?.getName() ?? 'error') : 'result',
+      outcome: error ? (error.getChildElements()[0]?.getName() ?? 'error') : 'result',
       seconds: (performance.now() - started) / 1_000,
     });
-    await reply?.afterwards();
+    await afterwards?.();
+  }
+
+  /** Counts as in hand until it is done; what goes wrong is reported. */
+  function take(work: Promise<void>): void {
+    const watched = work
+      .catch((error: unknown) => {
+        if (error instanceof StreamDown || away(error)) {
+          // The stream went away under the answer: the server has told the asker already.
+          emit('warning', { text: `an answer was not sent: ${String(error)}` });
+        } else {
+          emit('bug', { where: 'router', error });
+        }
+      })
+      .finally(() => inHand.delete(watched));
+    inHand.add(watched);
   }
 
   return {
     /** Takes any inbound stanza. Never throws. */
     receive(stanza: Element): void {
-      if (stanza.is('message') && stanza.attrs['type'] === 'error') {
-        emit('bounced', { condition: conditionOf(stanza) });
-        return;
+      const type = optional(stanza, 'type');
+      if (stanza.is('presence')) {
+        listeners('presence').forEach((listen) => take(hear(listen, stanza)));
+      } else if (stanza.is('message')) {
+        if (type === 'error') emit('bounced', { condition: conditionOf(stanza) });
+        else listeners('message').forEach((listen) => take(hear(listen, stanza)));
+      } else if (stanza.is('iq') && type !== 'result' && type !== 'error') {
+        take(answer(stanza));
       }
-      if (!stanza.is('iq') || ['result', 'error'].includes(String(stanza.attrs['type']))) return;
-      const work = answer(stanza)
-        // The stream went away under the answer: the server has told the asker already.
-        .catch((error: unknown) => emit('warning', { text: `an answer was not sent: ${String(error)}` }))
-        .finally(() => inHand.delete(work));
-      inHand.add(work);
     },
     /** Refuses what comes from now on and waits for what is in hand. */
     async close(): Promise<void> {
@@ -130,6 +161,9 @@ export function createRouter(xeps: readonly Xep[], { domain, send, emit, away }:
     },
   };
 }
+
+/** Whatever a listener does, it does it later: the next stanza is not kept waiting. */
+const hear = async (listen: Listen, stanza: Element): Promise<void> => listen(stanza);
 
 const key = (type: string, ns: string | undefined, name: string) => `${type} {${ns ?? ''}}${name}`;
 

@@ -1,3 +1,4 @@
+import { urlIn } from './domain.js';
 import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
 
@@ -35,10 +36,7 @@ const schema = z.object({
     .string()
     .default('redis://127.0.0.1:6379/0')
     .transform((text) => text.split(',').map((part) => part.trim()))
-    .refine(
-      (urls) => urls.every((url) => URL.canParse(url) && /^rediss?:$/.test(new URL(url).protocol)),
-      'must be redis:// URLs',
-    ),
+    .refine((urls) => urls.every((url) => /^rediss?:$/.test(urlIn(url)?.protocol ?? '')), 'must be redis:// URLs'),
   HTTP_HOST: z.string().min(1).default('127.0.0.1'),
   HTTP_PORT: between(0, 65_535).default(8080),
   PUBLIC_URL: z
@@ -53,11 +51,12 @@ const schema = z.object({
   FETCH_MAX_BYTES: count.default(10_485_760),
   FETCH_ALLOW: list.refine((cidrs) => cidrs.every((cidr) => ipaddr.isValidCIDR(cidr)), 'must be CIDRs'),
   PING_MIN_SECONDS: seconds.default(60),
-  ITEMS_PER_NODE: count.default(20),
+  ITEMS_PER_NODE: between(1, 1_000).default(20),
   LOG_KEEP_HOURS: count.default(72),
   LOG_KEEP_ENTRIES: count.default(1_000_000),
   MAX_SUBSCRIPTIONS: count.default(1000),
   WHO_MAY_ADD: z.enum(['anyone', 'local', 'admins']).default('anyone'),
+  NODE_TYPE: z.string().max(1_024).default('urn:xmpp:pubsub-social-feed:1'),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
   PARTITIONS: between(1, 1_024).default(16),
   STANZA_MAX_BYTES: between(8_192, 262_144).default(61_440),

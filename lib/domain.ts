@@ -1,17 +1,21 @@
 import { createHash } from 'node:crypto';
 import { jid as parseJidText } from '@xmpp/jid';
 import { Fault } from './faults.js';
+import type { Options } from './options.js';
 
 declare const brand: unique symbol;
 type Brand<T, Name extends string> = T & { readonly [brand]: Name };
 
 /** An absolute http(s) URL without credentials, fragment or odd characters: the only kind of URL that is ever polled. */
 export type FeedUrl = Brand<string, 'FeedUrl'>;
-/** Ten characters [a-z2-7]: a short hash of a feed's URL. */
+/** Ten characters [a-z2-7]: a short hash of a feed's URL, or of the name of a node that has no feed. */
 export type FeedId = Brand<string, 'FeedId'>;
 /** The canonical XEP-0060 NodeID of a feed: readable host, then the FeedId; only [a-z0-9._-]. */
 export type NodeId = Brand<string, 'NodeId'>;
-/** 32 hexadecimal digits: an entry for the life of the entry, and the XEP-0059 cursor. */
+/**
+ * An entry for the life of the entry, and the XEP-0059 cursor: 32 hexadecimal digits; on a node that has no feed, what
+ * its publisher has chosen.
+ */
 export type ItemId = Brand<string, 'ItemId'>;
 
 /** RFC 4287 text construct. `xhtml` is the inside of the <div>, as XML text; `html` is unescaped markup. */
@@ -141,9 +145,11 @@ export type Reading =
       readonly body: string;
       /** Where the redirects ended. */
       readonly url: FeedUrl;
+      /** The same, when each of them was permanent. */
+      readonly moved?: FeedUrl;
     }
   /** 304, or the same bytes again. */
-  | { readonly kind: 'unchanged'; readonly validators?: Validators }
+  | { readonly kind: 'unchanged'; readonly validators?: Validators; readonly moved?: FeedUrl }
   /** A web page that names feeds (rel=alternate), the most likely one first. */
   | { readonly kind: 'page'; readonly feeds: readonly FeedUrl[] }
   | ({ readonly kind: 'failed' } & Failure);
@@ -158,6 +164,8 @@ export interface Target {
 /** The node that carries every entry of every public feed. No feed can have this name: a FeedId is ten characters. */
 export const FIREHOSE = 'firehose';
 export type Firehose = typeof FIREHOSE;
+/** What everything that belongs to one node is stored under. */
+export type NodeKey = FeedId | Firehose;
 
 /** A feed as it is stored. Times are milliseconds since 1970. */
 export interface Feed {
@@ -176,14 +184,19 @@ export interface Feed {
   /** Failures in a row; 0 when the last look went well. */
   readonly failures: number;
   readonly failure?: Failure;
+  /** When the first failure of that row was; absent when the last look went well. */
+  readonly failing?: number;
+  /** The last lasting state of the feed that subscribers were told of, unless it is over. */
+  readonly told?: 'failing' | 'gone';
+  /** Where the last looks were led to by permanent redirects, and how many of them in a row. */
+  readonly moving?: { readonly to: FeedUrl; readonly times: number };
 }
 
-/** An entry as a node holds it; `at` is when it was committed (ms since 1970). */
-export interface Item {
-  readonly id: ItemId;
-  readonly at: number;
-  readonly entry: Entry;
-}
+/** What a node holds under one ItemID; `at` is when it was committed (ms since 1970). */
+export type Item = { readonly id: ItemId; readonly at: number } & Content;
+
+/** A feed's entry; or what somebody has published: its payload as proven XML text, '' for none, and who it was. */
+export type Content = { readonly entry: Entry } | { readonly payload: string; readonly publisher: string };
 
 /**
  * The part of an ordered list that is wanted (XEP-0059): up to `limit` entries, from the beginning, right after a
@@ -202,15 +215,29 @@ export interface Page<T> {
   readonly count: number;
 }
 
-/** Somebody's wish to get what a node publishes. */
+/** Somebody's wish to get what a node publishes. A JID may hold several on one node, told apart by the SubID. */
 export interface Subscription {
-  readonly feed: FeedId | Firehose;
+  readonly feed: NodeKey;
   /** As given: bare or full. */
   readonly jid: string;
+  /** Made by us; without spaces. */
+  readonly subid: string;
   /** The node as this subscriber named it; every answer and notification uses this name. */
   readonly node: string;
   readonly since: number;
+  /** `pending` until an owner has approved it (XEP-0060 4.2). */
+  readonly state: 'subscribed' | 'pending';
+  /** Only what differs from the defaults of the node. */
+  readonly options: Partial<Options>;
+  /** A chat room, which an admin has subscribed. */
+  readonly room?: true;
 }
+
+/** What tells one subscription from all others. */
+export type SubscriptionKey = Pick<Subscription, 'feed' | 'jid' | 'subid'>;
+
+/** XEP-0060 4.1; who has none is not on any list. */
+export type Affiliation = 'owner' | 'publisher' | 'publish-only' | 'member' | 'outcast';
 
 /**
  * A stranger's text as a URL that may be polled.
@@ -218,10 +245,8 @@ export interface Subscription {
  *   white space, control or bidirectional characters.
  */
 export function parseFeedUrl(text: string): FeedUrl {
-  if (text.length > URL_MAX || FORBIDDEN_IN_URL.test(text) || !URL.canParse(text)) {
-    throw new Fault('not-a-feed', 'That is not the URL of a feed or a page');
-  }
-  const url = new URL(text);
+  const url = text.length > URL_MAX || FORBIDDEN_IN_URL.test(text) ? undefined : urlIn(text);
+  if (!url) throw new Fault('not-a-feed', 'That is not the URL of a feed or a page');
   if (url.protocol !== 'http:' && url.protocol !== 'https:') {
     throw new Fault('not-a-feed', 'Only http and https URLs can be followed');
   }
@@ -229,6 +254,18 @@ export function parseFeedUrl(text: string): FeedUrl {
   url.hash = '';
   if (url.href.length > URL_MAX) throw new Fault('not-a-feed', 'That URL is too long');
   return url.href as FeedUrl;
+}
+
+/**
+ * A text as a URL (WHATWG), or undefined when it is none. In Node 20, `URL.canParse` takes every text with a letter of
+ * Latin-1 beyond ASCII for none as soon as it is called often enough to be compiled.
+ */
+export function urlIn(text: string, base?: string): URL | undefined {
+  try {
+    return new URL(text, base);
+  } catch {
+    return undefined;
+  }
 }
 
 // As it is written and as it comes out: percent-encoding makes it longer, and what comes out can be given again.
@@ -249,6 +286,9 @@ export function nodeIdOf(url: FeedUrl): NodeId {
 /** The FeedId inside a canonical NodeID, or nothing when the text has not that shape. */
 export const feedIdIn = (node: string): FeedId | undefined =>
   /^[a-z0-9._-]{0,100}-([a-z2-7]{10})$/.exec(node)?.[1] as FeedId | undefined;
+
+/** What a node without a feed is stored under. */
+export const ownNodeIdOf = (name: string): FeedId => base32(sha256(`node:${name}`), 10) as FeedId;
 
 export const itemIdOf = (feed: FeedId, entryId: string): ItemId =>
   sha256(`${feed}\n${entryId}`).subarray(0, 16).toString('hex') as ItemId;

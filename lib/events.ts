@@ -30,6 +30,8 @@ export interface Events {
   sent: { partition: number; records: number; stanzas: number };
   /** A window of the log was sent, confirmed and acknowledged. `lag`: seconds from the commit of its oldest record. */
   delivered: { records: number; stanzas: number; lag: number };
+  /** A digest was sent and confirmed. */
+  digest: { items: number };
   quarantined: { feed: string; item: string; why: string };
 
   redisTrouble: { error: Error };

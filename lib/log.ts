@@ -19,6 +19,7 @@ const LEVELS: { readonly [E in keyof Events]: Level } = {
   bounced: 'debug',
   sent: 'debug',
   delivered: 'debug',
+  digest: 'debug',
   quarantined: 'error',
   redisTrouble: 'warn',
   bug: 'error',

@@ -1,11 +1,16 @@
 import { Queue, QueueEvents, Worker, type ConnectionOptions, type Job, type JobsOptions } from 'bullmq';
-import { digest, type FeedId, type FeedUrl } from './domain.js';
+import { digest, type FeedId, type FeedUrl, type ItemId } from './domain.js';
 import type { RedisClient } from './redis.js';
 
 /** What came of looking at a URL that nobody has followed yet. */
 export type ProbeResult =
   | { readonly kind: 'feed'; readonly feed: FeedId }
   | { readonly kind: 'refused'; readonly code: 'not-a-feed' | 'feed-unreachable'; readonly text: string };
+
+/** What came of entries that somebody has handed over: their ItemIDs, in the same order. */
+export type PushResult =
+  | { readonly kind: 'committed'; readonly items: readonly ItemId[] }
+  | { readonly kind: 'refused'; readonly text: string };
 
 /** Everything the two processes ask of each other, and what comes back: queue → payload, result. */
 export interface Jobs {
@@ -16,6 +21,13 @@ export interface Jobs {
   ping: { payload: { readonly feed: FeedId; readonly slot: string }; result: void };
   /** A look at a URL that somebody wants to follow: is it a feed, or a page that names one? */
   probe: { payload: { readonly url: FeedUrl }; result: ProbeResult };
+  /** Atom entries, as XML text, that are to be taken as if the feed had shown them; `id` is of this request alone. */
+  push: {
+    payload: { readonly feed: FeedId; readonly entries: readonly string[]; readonly id: string };
+    result: PushResult;
+  };
+  /** A look for a feed's picture, which is then in its store. */
+  picture: { payload: { readonly feed: FeedId }; result: { readonly found: boolean } };
 }
 
 export type QueueName = keyof Jobs;
@@ -33,17 +45,19 @@ interface Policy<N extends QueueName> {
 // by the queue; what failed comes due again.
 const transient: JobsOptions = { attempts: 1, removeOnComplete: true, removeOnFail: true };
 
+// One look for all who ask within the same ten seconds. The id names them, because BullMQ forgets an old answer only
+// when it keeps a newer one of any job.
+const question: JobsOptions = { attempts: 1, removeOnComplete: { age: 10 }, removeOnFail: { age: 10 } };
+const tenSeconds = () => Math.floor(Date.now() / 10_000);
+
 /** A new queue is one line in Jobs and one here. */
 const POLICIES: { readonly [N in QueueName]: Policy<N> } = {
   tick: { id: () => 'tick', options: transient },
   poll: { id: ({ feed }) => `poll-${feed}`, options: transient },
   ping: { id: ({ feed, slot }) => `ping-${feed}-${slot}`, options: transient },
-  // One look for all who ask within the same ten seconds. The id names them, because BullMQ forgets an old answer only
-  // when it keeps a newer one of any job.
-  probe: {
-    id: ({ url }) => `probe-${digest(url)}-${Math.floor(Date.now() / 10_000)}`,
-    options: { attempts: 1, removeOnComplete: { age: 10 }, removeOnFail: { age: 10 } },
-  },
+  probe: { id: ({ url }) => `probe-${digest(url)}-${tenSeconds()}`, options: question },
+  push: { id: ({ feed, id }) => `push-${feed}-${id}`, options: question },
+  picture: { id: ({ feed }) => `picture-${feed}-${tenSeconds()}`, options: question },
 };
 
 // On a Redis Cluster all keys of all queues must live in one slot.

@@ -33,6 +33,9 @@ export interface ServedFeed {
   edit(id: string, changes: Draft): Published;
   /** Takes an entry out of the feed, as publishers do with old ones. */
   drop(id: string): void;
+  /** Answers like this in its place, until it is told to show itself again. */
+  hide(answer: Answer): void;
+  show(): void;
 }
 
 /** What to answer with, as it stands. */
@@ -136,7 +139,8 @@ export async function startFeedServer(port = 0): Promise<FeedServer> {
       };
       change([]);
       let count = 0;
-      handle(path, (request, response) => answerWith(request, response, resource));
+      const show = () => void handle(path, (request, response) => answerWith(request, response, resource));
+      show();
       return {
         url: url(path),
         type,
@@ -164,6 +168,8 @@ export async function startFeedServer(port = 0): Promise<FeedServer> {
         drop(id) {
           change(entries.filter((entry) => entry.id !== id));
         },
+        hide: (answer) => void raw(path, answer),
+        show,
       };
     },
     async stop() {

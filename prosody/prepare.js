@@ -15,6 +15,7 @@ const SOURCES = [
   'scheduler',
   'lib',
   'prosody',
+  'test/bench',
   'tsconfig.json',
   'tsconfig.build.json',
   'package-lock.json',

@@ -28,6 +28,8 @@ export interface Follower {
   readonly jid: string;
   /** Items as they are notified, one by one, whatever node they belong to. */
   readonly arrivals: Inbox<Item>;
+  /** Every presence. */
+  readonly presences: Inbox<Element>;
   /** All other messages: chat, invitations, retractions. */
   readonly messages: Inbox<Element>;
   /** Resolves with the service's <subscription/>. Like all requests, rejects with a StanzaError. */
@@ -40,7 +42,7 @@ export interface Follower {
 
 /** The connection's side of a follower. */
 export interface FollowerPort {
-  receive(message: Element): void;
+  receive(stanza: Element): void;
   close(why: string): void;
 }
 
@@ -52,12 +54,14 @@ export function createFollower(
 ): Follower & FollowerPort {
   const arrivals = createInbox<Item>(`items for ${jid}`);
   const messages = createInbox<Element>(`messages for ${jid}`);
+  const presences = createInbox<Element>(`presences for ${jid}`);
   const request: Follower['request'] = (type, child, to = service) => ask(xml('iq', { type, to }, child));
 
   return {
     jid,
     arrivals,
     messages,
+    presences,
     request,
     async subscribe(node) {
       const answer = await request('set', xml('pubsub', PUBSUB, xml('subscribe', { node, jid })));
@@ -74,6 +78,7 @@ export function createFollower(
       return items.map((item) => readItem(node, item, answer));
     },
     receive(message) {
+      if (message.is('presence')) return presences.push(message);
       const items = message.getChild('event', EVENT)?.getChild('items');
       const found = items?.getChildren('item') ?? [];
       if (found.length === 0) messages.push(message);
@@ -82,6 +87,7 @@ export function createFollower(
     close(why) {
       arrivals.close(why);
       messages.close(why);
+      presences.close(why);
     },
   };
 }
@@ -90,6 +96,8 @@ export function createFollower(
 export interface Reader extends Follower {
   /** The full JID of each login after the first. */
   readonly logins: Inbox<string>;
+  /** Sends any stanza as it stands. */
+  send(stanza: Element): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -127,7 +135,7 @@ export async function startReader(options: {
     if (xmpp.socket instanceof Socket) xmpp.socket.setEncoding('utf8');
   });
   xmpp.on('stanza', (stanza: Element) => {
-    if (stanza.is('message')) follower.receive(stanza);
+    if (!stanza.is('iq')) follower.receive(stanza);
   });
   xmpp.on('online', (address) => {
     // A login that is cut short is followed by another one.
@@ -146,6 +154,7 @@ export async function startReader(options: {
   return {
     ...follower,
     logins,
+    send: (stanza) => xmpp.send(stanza),
     async stop() {
       xmpp.reconnect.stop();
       await xmpp.stop().catch(() => undefined);

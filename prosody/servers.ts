@@ -1,9 +1,9 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes, randomInt } from 'node:crypto';
 import { once } from 'node:events';
-import { createWriteStream, mkdirSync } from 'node:fs';
+import { createWriteStream, mkdirSync, writeFileSync } from 'node:fs';
 import { createServer, Socket } from 'node:net';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -266,11 +266,15 @@ export function startProsody(options: {
   readonly domain?: string;
   readonly secret?: string;
   readonly tester?: boolean;
+  /** Lines of Lua that follow the configuration: more components, say. */
+  readonly more?: string;
   readonly logFile?: string;
 }): Promise<ProsodyServer> {
   const dir = resolve(options.dir);
   mkdirSync(dir, { recursive: true });
-  const config = resolve('prosody/prosody.cfg.lua');
+  const shipped = resolve('prosody/prosody.cfg.lua');
+  const config = options.more === undefined ? shipped : join(dir, 'prosody.cfg.lua');
+  if (options.more !== undefined) writeFileSync(config, `Include ${JSON.stringify(shipped)}\n${options.more}\n`);
   const { domain = 'feeds.localhost', secret = randomBytes(16).toString('hex') } = options;
   const testerSecret = options.tester ? randomBytes(16).toString('hex') : undefined;
 

@@ -232,7 +232,7 @@ async function run(): Promise<void> {
     return;
   }
   for (const url of positionals) {
-    if (!/^https?:$/.test(URL.canParse(url) ? new URL(url).protocol : '')) {
+    if (!isHttp(url)) {
       throw new Sorry(`${url} is not the address of a feed: it must start with http:// or https://`);
     }
   }
@@ -300,3 +300,11 @@ for (const { name, stop } of stops.reverse()) {
 }
 if (stops.length > 0) say('  ✓ everything has stopped; the data stay in .hydrant/');
 process.exit();
+
+function isHttp(text: string): boolean {
+  try {
+    return /^https?:$/.test(new URL(text).protocol);
+  } catch {
+    return false;
+  }
+}

@@ -1,5 +1,5 @@
 import { Parser } from 'htmlparser2';
-import { parseFeedUrl, type FeedUrl } from '../lib/domain.js';
+import { parseFeedUrl, type FeedUrl, urlIn } from '../lib/domain.js';
 
 /**
  * The feeds that a web page names, best first and at most twenty: those in <link rel="alternate"> (RSS autodiscovery,
@@ -19,7 +19,7 @@ export function discover(html: string, page: string): readonly FeedUrl[] {
     },
   });
   parser.end(html);
-  const origin = base && URL.canParse(base, page) ? new URL(base, page).href : page;
+  const origin = (base && urlIn(base, page)?.href) ?? page;
   const named = best(links, origin, page);
   return named.length > 0
     ? named

@@ -1,5 +1,16 @@
 import { createHash } from 'node:crypto';
-import type { Category, Entry, FeedUrl, Link, Media, OutOfLine, Person, Source, Text } from '../lib/domain.js';
+import {
+  urlIn,
+  type Category,
+  type Entry,
+  type FeedUrl,
+  type Link,
+  type Media,
+  type OutOfLine,
+  type Person,
+  type Source,
+  type Text,
+} from '../lib/domain.js';
 import { cutMarkup, cutText, xmlText } from '../lib/text.js';
 import { isoDate } from './dates.js';
 
@@ -321,9 +332,8 @@ function languageTag(text: Maybe<string>): Maybe<string> {
 
 function absolute(reference: Maybe<string>, base: string): Maybe<string> {
   const text = reference?.trim();
-  if (!text || !URL.canParse(text, base)) return undefined;
-  const { href, protocol } = new URL(text, base);
-  return href.length > MAX_URL_CHARS || RUNS_OR_READS_LOCALLY.has(protocol) ? undefined : href;
+  const url = text ? urlIn(text, base) : undefined;
+  return !url || url.href.length > MAX_URL_CHARS || RUNS_OR_READS_LOCALLY.has(url.protocol) ? undefined : url.href;
 }
 
 const RUNS_OR_READS_LOCALLY: ReadonlySet<string> = new Set(['javascript:', 'vbscript:', 'data:', 'file:', 'blob:']);

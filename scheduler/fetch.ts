@@ -20,6 +20,8 @@ export interface FetchOptions {
   readonly allow: readonly string[];
   /** `Hydrant/<version> (+<contact>)`: a publisher may want to know who is asking. */
   readonly userAgent: string;
+  /** What is asked for (RFC 9110 12.5.1), where it is not a feed. */
+  readonly accept?: string;
   /** Replaces DNS. */
   readonly resolve?: Resolve;
 }
@@ -38,9 +40,11 @@ export type Fetched =
       readonly validators: Validators;
       /** Where the redirects ended. */
       readonly url: FeedUrl;
+      /** The same, when there were some and each was permanent (301, 308). */
+      readonly moved?: FeedUrl;
     }
   /** With validators where the 304 brought newer ones. */
-  | { readonly kind: 'not-modified'; readonly validators?: Validators }
+  | { readonly kind: 'not-modified'; readonly validators?: Validators; readonly moved?: FeedUrl }
   | Failed;
 
 /**
@@ -55,7 +59,7 @@ export function createFetch(options: FetchOptions): Fetch {
     agent: createGuardedAgents(options),
     headers: {
       'user-agent': options.userAgent,
-      accept: ACCEPT,
+      accept: options.accept ?? ACCEPT,
       'accept-encoding': 'gzip, deflate, br',
     },
     // A body is decompressed below, where what it grows to can be limited.
@@ -107,12 +111,15 @@ export function createFetch(options: FetchOptions): Fetch {
     const patient = patience(signal);
     const headers = { 'if-none-match': validators.etag, 'if-modified-since': validators.lastModified };
     let at = url;
+    let isPermanent = true;
     for (let hops = 0; hops <= MAX_REDIRECTS; hops++) {
       const here = at;
       const read = (answer: Answer) => readAnswer(answer, here, options.maxBytes);
       const seen = await inTurn(here, signal, () => request(here, { headers }, patient, read));
-      if (seen.kind !== 'redirect') return seen;
+      if (seen.kind === 'failed') return seen;
+      if (seen.kind !== 'redirect') return { ...seen, ...(isPermanent && at !== url && { moved: at }) };
       at = seen.to;
+      isPermanent &&= seen.isPermanent;
     }
     return { kind: 'failed', reason: 'redirects', text: 'The URL redirects too often' };
   };
@@ -140,6 +147,7 @@ interface Patience {
 interface Redirect {
   readonly kind: 'redirect';
   readonly to: FeedUrl;
+  readonly isPermanent: boolean;
 }
 
 /** A failure on its way up to where it becomes a value. */
@@ -155,7 +163,9 @@ async function readAnswer(answer: Answer, url: FeedUrl, maxBytes: number): Promi
   if (status === 304) {
     return { kind: 'not-modified', ...(Object.keys(validators).length > 0 && { validators }) };
   }
-  if (REDIRECTS.has(status) && headers.location) return { kind: 'redirect', to: redirectTarget(headers.location, url) };
+  if (REDIRECTS.has(status) && headers.location) {
+    return { kind: 'redirect', to: redirectTarget(headers.location, url), isPermanent: PERMANENT.has(status) };
+  }
   if (status < 200 || status > 299) {
     const wait = retryAfter(headers);
     const text = `The server answered with status ${status}`;
@@ -173,6 +183,7 @@ async function readAnswer(answer: Answer, url: FeedUrl, maxBytes: number): Promi
 
 /** The statuses of RFC 9110 15.4 that name one other place. */
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
+const PERMANENT: ReadonlySet<number> = new Set([301, 308]);
 
 /** Held to what a feed's own URL is held to; so nothing with credentials, on which https could be lost, is followed. */
 function redirectTarget(location: string, from: FeedUrl): FeedUrl {

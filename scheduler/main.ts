@@ -3,13 +3,19 @@ import { merged, snapshot } from '../lib/metrics.js';
 import { runProcess } from '../lib/process.js';
 import { openQueue, openWorker, type WorkerEvents } from '../lib/queues.js';
 import { redisAliases } from '../lib/store/aliases.js';
+import { redisDigests } from '../lib/store/digests.js';
 import { redisFeeds } from '../lib/store/feeds.js';
+import { redisLog } from '../lib/store/log.js';
+import { redisNodes } from '../lib/store/nodes.js';
+import { redisPictures } from '../lib/store/pictures.js';
 import { redisSnapshots } from '../lib/store/snapshots.js';
 import { redisSubscriptions } from '../lib/store/subscriptions.js';
-import { createFetch } from './fetch.js';
+import { createFetch, type FetchOptions } from './fetch.js';
 import { createIntake, type Health } from './intake.js';
 import { createParser } from './parse.js';
+import { createPictureFetcher, PICTURES } from './picture.js';
 import { poll, probe, type PollDeps } from './poll.js';
+import { push } from './push.js';
 import { createReader } from './read.js';
 import { tick } from './tick.js';
 
@@ -19,6 +25,7 @@ const RENEW_TICK_MS = 10_000;
 // Looks that people wait for: few at once, and never behind polls.
 const PROBES_AT_ONCE = 10;
 const PINGS_AT_ONCE = 20;
+const PUSHES_AT_ONCE = 4;
 
 if (existsSync('.env')) process.loadEnvFile();
 
@@ -28,32 +35,46 @@ await runProcess('scheduler', process.env, async ({ config, version, emit, metri
   const aliases = redisAliases(redis, keys, now);
   const snapshots = redisSnapshots(redis, keys);
 
-  const http = createFetch({
+  const fetching: FetchOptions = {
     userAgent: `Hydrant/${version}${config.PUBLIC_URL ? ` (+${config.PUBLIC_URL})` : ''}`,
     concurrency: config.FETCH_CONCURRENCY,
     perHost: config.FETCH_PER_HOST,
     timeoutMs: config.FETCH_TIMEOUT_SECONDS * 1_000,
     maxBytes: config.FETCH_MAX_BYTES,
     allow: config.FETCH_ALLOW,
-  });
+  };
+  const http = createFetch(fetching);
   const parser = createParser({ worker: new URL('./parse.worker.js', import.meta.url) });
   later('parser', () => parser.close());
 
   const deps: PollDeps = {
     feeds,
     aliases,
+    nodes: redisNodes(redis, keys),
     subscriptions: redisSubscriptions(redis, keys),
+    digests: redisDigests(redis, keys),
+    // It is not watched here: that takes a connection which can do nothing else.
+    log: redisLog(redis, redis, keys),
     read: createReader({ fetch: http, parse: parser.parse }),
     bounds: { minSeconds: config.POLL_MIN_SECONDS, maxSeconds: config.POLL_MAX_SECONDS },
     random: Math.random,
+    now,
     emit,
   };
+
+  const findPicture = createPictureFetcher({
+    feeds,
+    pictures: redisPictures(redis, keys),
+    fetch: createFetch({ ...fetching, ...PICTURES }),
+  });
 
   const queues = {
     tick: openQueue('tick', redis),
     poll: openQueue('poll', redis),
     ping: openQueue('ping', redis),
     probe: openQueue('probe', redis),
+    push: openQueue('push', redis),
+    picture: openQueue('picture', redis),
   };
   for (const queue of Object.values(queues)) later('queue', () => queue.close());
 
@@ -82,6 +103,16 @@ await runProcess('scheduler', process.env, async ({ config, version, emit, metri
     openWorker('probe', ({ url }) => probe(deps, url), {
       redis: connect('patient'),
       concurrency: PROBES_AT_ONCE,
+      events,
+    }),
+    openWorker('push', (pushed) => push({ feeds, parse: parser.parse }, pushed), {
+      redis: connect('patient'),
+      concurrency: PUSHES_AT_ONCE,
+      events,
+    }),
+    openWorker('picture', ({ feed }) => findPicture(feed), {
+      redis: connect('patient'),
+      concurrency: PICTURES.concurrency,
       events,
     }),
   ];

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Link, Reading, Source, Target } from '../lib/domain.js';
+import { urlIn, type Link, type Reading, type Source, type Target } from '../lib/domain.js';
 import { discoverInHeader, parseLinkHeader } from './discover.js';
 import type { Fetch } from './fetch.js';
 import type { Parse } from './parse.js';
@@ -22,15 +22,16 @@ export function createReader({ fetch, parse }: ReaderDeps): Read {
     if (fetched.kind === 'not-modified') return { ...fetched, kind: 'unchanged' };
 
     const { bytes, contentType, link, validators, url } = fetched;
+    const moved = fetched.moved && { moved: fetched.moved };
     const body = createHash('sha256').update(bytes).digest('base64url');
     // Many servers ignore validators, and parsing is fifty times the work of hashing.
-    if (body === target.body) return { kind: 'unchanged', validators };
+    if (body === target.body) return { kind: 'unchanged', validators, ...moved };
 
     const parsed = await parse(bytes, contentType, url);
     if (parsed.kind === 'failed') return parsed;
     if (parsed.kind === 'feed') {
       const { source, entries } = parsed;
-      return { kind: 'fresh', source: withHeaderLinks(source, link, url), entries, validators, body, url };
+      return { kind: 'fresh', source: withHeaderLinks(source, link, url), entries, validators, body, url, ...moved };
     }
     const feeds = [...new Set([...parsed.feeds, ...discoverInHeader(link, url)])];
     if (feeds.length > 0) return { kind: 'page', feeds };
@@ -40,9 +41,10 @@ export function createReader({ fetch, parse }: ReaderDeps): Read {
 
 /** WebSub 4: a feed may name its hub and itself in the Link header, which then comes first. */
 function withHeaderLinks(source: Source, header: string, url: string): Source {
-  const links = parseLinkHeader(header).flatMap(({ href, rel }): Link[] =>
-    ['hub', 'self'].includes(rel) && URL.canParse(href, url) ? [{ href: new URL(href, url).href, rel }] : [],
-  );
+  const links = parseLinkHeader(header).flatMap(({ href, rel }): Link[] => {
+    const target = ['hub', 'self'].includes(rel) ? urlIn(href, url) : undefined;
+    return target ? [{ href: target.href, rel }] : [];
+  });
   if (links.length === 0) return source;
   const isNew = ({ href, rel }: Link) => !links.some((link) => link.href === href && link.rel === rel);
   return { ...source, links: [...links, ...source.links.filter(isNew)] };

@@ -11,6 +11,8 @@ import {
   type Validators,
 } from '../domain.js';
 import type { RedisClient } from '../redis.js';
+import type { FeedStatus } from '../status.js';
+import { itemsPreamble } from './items.js';
 import { COMMITTED, type Keys } from './keys.js';
 import { script } from './script.js';
 
@@ -27,23 +29,28 @@ export interface FeedStore {
    */
   lease(limit: number, leaseMs: number): Promise<FeedId[]>;
   /**
-   * Writes what one look has learned: all of it or nothing. `conflict`: somebody else committed since `version` was
-   * read, so the look must be repeated from the top. `gone`: the feed is no longer known.
+   * Writes what one look has learned, or what was pushed: all of it or nothing. `conflict`: somebody else committed
+   * since `version` was read, so it must be repeated from the top. `gone`: the feed is no longer known.
    */
   commit(commit: Commit): Promise<'committed' | 'conflict' | 'gone'>;
   /** Whether this ping is acted on now (0), or in so many ms as one look for all that came meanwhile; `slot` names the look. */
   ping(feed: FeedId, minMs: number): Promise<{ readonly delayMs: number; readonly slot: string }>;
-  /** The directory: up to `limit` feeds after a FeedId, in an order that stays. */
-  list(after: FeedId | undefined, limit: number): Promise<Feed[]>;
   /** How many feeds there are, and how many are due but not taken. */
   count(): Promise<{ readonly feeds: number; readonly due: number }>;
 }
 
 export interface Commit {
   readonly feed: Feed;
-  /** From now until the next look. */
-  readonly nextMs: number;
-  readonly outcome:
+  /** From now until the next look; without it, the schedule stays as it is. */
+  readonly nextMs?: number;
+  /** The lasting state that subscribers are told of with this commit; null when one that they were told of is over. */
+  readonly told?: 'failing' | 'gone' | null;
+  /** Where looks are led to for good, and how many in a row; null when that row has ended. */
+  readonly moving?: Feed['moving'] | null;
+  readonly outcome: {
+    /** What subscribers may be told of the feed itself: a record of its own, ahead of the entries. */
+    readonly status?: FeedStatus;
+  } & (
     | {
         readonly kind: 'fresh';
         readonly source: Source;
@@ -52,7 +59,10 @@ export interface Commit {
         readonly changes: Changes;
       }
     | { readonly kind: 'unchanged'; readonly validators?: Validators }
-    | { readonly kind: 'failed'; readonly failure: Failure };
+    | { readonly kind: 'failed'; readonly failure: Failure }
+    /** Entries that came without a look, which says nothing of the feed itself. `source` is what they come with. */
+    | { readonly kind: 'pushed'; readonly source: Source; readonly changes: Changes }
+  );
 }
 
 // Seen entries that the feed has not shown for this long are forgotten, once there are more than FEW of them.
@@ -66,6 +76,7 @@ const REGISTER = script(`
   redis.call('HSET', KEYS[1], 'url', ARGV[2], 'version', 0, 'added', ms, 'failures', 0)
   redis.call('ZADD', KEYS[2], ms, ARGV[1])
   redis.call('ZADD', KEYS[3], 0, ARGV[1])
+  redis.call('HDEL', KEYS[4], ARGV[1])
   return 1
 `);
 
@@ -87,11 +98,12 @@ const LEASE = script(`
  * commitArguments() writes them. The time is Redis's own, so that no process's clock matters.
  */
 const COMMIT = script(`
-  local feed, seen, items, order, due, log, subscribers = unpack(KEYS)
+  ${itemsPreamble}
+  local feed, seen, items, order, born, due, log, subscribers = unpack(KEYS)
   local next_argument = 0
   local function take() next_argument = next_argument + 1; return ARGV[next_argument] end
   local function count() return tonumber(take()) end
-  local id, version, next_ms, keep, today = take(), take(), count(), count(), count()
+  local id, version, next_ms, keep, today, outcome = take(), take(), count(), count(), count(), take()
 
   local stored = redis.call('HGET', feed, 'version')
   if not stored then return 'gone' end
@@ -100,11 +112,24 @@ const COMMIT = script(`
   local time = redis.call('TIME')
   local now = time[1] * 1000 + math.floor(time[2] / 1000)
   local url = redis.call('HGET', feed, 'url')
-  redis.call('HSET', feed, 'version', version + 1, 'polled', now)
+  redis.call('HSET', feed, 'version', version + 1)
   for _ = 1, count() do redis.call('HSET', feed, take(), take()) end
   for _ = 1, count() do redis.call('HDEL', feed, take()) end
-  redis.call('ZADD', due, now + next_ms, id)
-  if take() == 'read' then redis.call('HSET', feed, 'read', now) end
+  if next_ms then redis.call('ZADD', due, now + next_ms, id) end
+  if outcome ~= 'pushed' then redis.call('HSET', feed, 'polled', now) end
+  if outcome == 'failed' then
+    redis.call('HSETNX', feed, 'failing', now)
+  elseif outcome ~= 'pushed' then
+    redis.call('HSET', feed, 'read', now)
+    redis.call('HDEL', feed, 'failing')
+  end
+
+  local announced = 0
+  local status = take()
+  if status ~= '' then
+    redis.call('XADD', log, '*', 'feed', id, 'url', url, 'kind', 'status', 'status', status)
+    announced = announced + 1
+  end
 
   local shown = 0
   for _ = 1, count() do
@@ -115,14 +140,11 @@ const COMMIT = script(`
   end
 
   local source = take()
-  local announced = 0
   for _ = 1, count() do
     local item, hash, kind, entry = take(), take(), take(), take()
     redis.call('HSET', seen, item, hash .. ' ' .. today)
     if entry ~= '' then
-      local sequence = redis.call('HINCRBY', feed, 'sequence', 1)
-      redis.call('HSET', items, item, '{"at":' .. string.format('%.0f', now) .. ',"entry":' .. entry .. '}')
-      redis.call('ZADD', order, sequence, item)
+      hold(feed, items, order, born, item, '{"at":' .. string.format('%.0f', now) .. ',"entry":' .. entry .. '}')
     end
     if kind == 'first' and redis.call('ZCARD', subscribers) == 0 then kind = 'stored' end
     if kind ~= 'stored' then
@@ -132,11 +154,7 @@ const COMMIT = script(`
     shown = shown + 1
   end
 
-  local surplus = redis.call('ZCARD', order) - keep
-  if surplus > 0 then
-    for _, item in ipairs(redis.call('ZRANGE', order, 0, surplus - 1)) do redis.call('HDEL', items, item) end
-    redis.call('ZREMRANGEBYRANK', order, 0, surplus - 1)
-  end
+  trim(items, order, born, tonumber(redis.call('HGET', feed, 'keep') or keep))
   if redis.call('HLEN', seen) > ${FEW_SEEN} + 2 * shown then
     local all = redis.call('HGETALL', seen)
     for i = 1, #all, 2 do
@@ -174,6 +192,12 @@ export function redisFeeds(redis: RedisClient, keys: Keys, options: FeedStoreOpt
     return feedFrom(feed, await redis.hgetall(keys.feed(feed)));
   }
 
+  /** How many items the node is to hold after this commit; of more than usual, the node itself is asked. */
+  async function keepFor({ feed, outcome }: Commit): Promise<number> {
+    const isMany = outcome.kind === 'fresh' && outcome.changes.changes.length > options.itemsPerNode;
+    return Number((isMany && (await redis.hget(keys.feed(feed.id), 'keep'))) || options.itemsPerNode);
+  }
+
   return {
     get,
 
@@ -182,7 +206,7 @@ export function redisFeeds(redis: RedisClient, keys: Keys, options: FeedStoreOpt
       const partition = keys.partitionOf(feed);
       const added = await REGISTER(
         redis,
-        [keys.feed(feed), keys.due(partition), keys.directory(partition)],
+        [keys.feed(feed), keys.due(partition), keys.directory(partition), keys.moved(partition)],
         [feed, url],
       );
       return added === 1;
@@ -208,9 +232,9 @@ export function redisFeeds(redis: RedisClient, keys: Keys, options: FeedStoreOpt
     async commit(commit) {
       const { id } = commit.feed;
       const partition = keys.partitionOf(id);
-      const ofFeed = [keys.feed(id), keys.seen(id), keys.items(id), keys.order(id)];
+      const ofFeed = [keys.feed(id), keys.seen(id), keys.items(id), keys.order(id), keys.born(id)];
       const touched = [...ofFeed, keys.due(partition), keys.log(partition), keys.subscribers(id)];
-      const result = await COMMIT(redis, touched, commitArguments(commit, options.itemsPerNode, today()));
+      const result = await COMMIT(redis, touched, commitArguments(commit, await keepFor(commit), today()));
       return result as 'committed' | 'conflict' | 'gone';
     },
 
@@ -219,21 +243,11 @@ export function redisFeeds(redis: RedisClient, keys: Keys, options: FeedStoreOpt
       return { delayMs: Math.max(0, delayMs), slot };
     },
 
-    async list(after, limit) {
-      const ids: FeedId[] = [];
-      const first = after ? keys.partitionOf(after) : 0;
-      for (let partition = first; partition < keys.partitions && ids.length < limit; partition++) {
-        const from = after && partition === first ? `(${after}` : '-';
-        const page = await redis.zrangebylex(keys.directory(partition), from, '+', 'LIMIT', 0, limit - ids.length);
-        ids.push(...(page as FeedId[]));
-      }
-      return (await Promise.all(ids.map(get))).filter((feed) => feed !== undefined);
-    },
-
     async count() {
       const now = options.now();
       const [feeds, due] = await Promise.all([
-        everyPartition((partition) => redis.zcard(keys.directory(partition))),
+        // Every feed is in the schedule, and nothing else is; a directory has nodes without feeds too.
+        everyPartition((partition) => redis.zcard(keys.due(partition))),
         everyPartition((partition) => redis.zcount(keys.due(partition), '-inf', now)),
       ]);
       return { feeds: sum(feeds), due: sum(due) };
@@ -241,7 +255,11 @@ export function redisFeeds(redis: RedisClient, keys: Keys, options: FeedStoreOpt
   };
 }
 
-function commitArguments({ feed, nextMs, outcome }: Commit, keep: number, today: number): (string | number)[] {
+function commitArguments(
+  { feed, nextMs, told, moving, outcome }: Commit,
+  keep: number,
+  today: number,
+): (string | number)[] {
   const set: string[] = [];
   const clear: string[] = [];
   const field = (name: string, value: string | undefined) =>
@@ -250,10 +268,12 @@ function commitArguments({ feed, nextMs, outcome }: Commit, keep: number, today:
   let touched: readonly ItemId[] = [];
   let changes: readonly Change[] = [];
   let source = '{}';
+  if (told !== undefined) field('told', told ?? undefined);
+  if (moving !== undefined) field('moving', moving ? JSON.stringify(moving) : undefined);
   if (outcome.kind === 'failed') {
     field('failures', String(feed.failures + 1));
     field('failure', JSON.stringify(outcome.failure));
-  } else {
+  } else if (outcome.kind !== 'pushed') {
     field('failures', '0');
     field('failure', undefined);
     if (outcome.validators) {
@@ -261,16 +281,18 @@ function commitArguments({ feed, nextMs, outcome }: Commit, keep: number, today:
       field('modified', outcome.validators.lastModified);
     }
   }
-  if (outcome.kind === 'fresh') {
+  if ('changes' in outcome) {
     ({ touched, changes } = outcome.changes);
     source = JSON.stringify(outcome.source);
+  }
+  if (outcome.kind === 'fresh') {
     field('source', source);
     field('body', outcome.body);
   }
   return [
-    ...[feed.id, feed.version, Math.round(nextMs), keep, today],
+    ...[feed.id, feed.version, nextMs === undefined ? '' : Math.round(nextMs), keep, today, outcome.kind],
     ...[set.length / 2, ...set, clear.length, ...clear],
-    outcome.kind === 'failed' ? 'failed' : 'read',
+    outcome.status ? JSON.stringify(outcome.status) : '',
     ...[touched.length, ...touched],
     source,
     changes.length,
@@ -282,8 +304,10 @@ function commitArguments({ feed, nextMs, outcome }: Commit, keep: number, today:
   ];
 }
 
-function feedFrom(id: FeedId, fields: Readonly<Record<string, string>>): Feed | undefined {
-  const { url, version, added, polled, read, failures, failure, source, etag, modified, body } = fields;
+/** A feed from the fields of its hash; undefined when they are not those of a feed. */
+export function feedFrom(id: FeedId, fields: Readonly<Record<string, string>>): Feed | undefined {
+  const { url, version, added, polled, read, failures, failure, failing, told, moving, source, etag, modified, body } =
+    fields;
   if (!url) return undefined;
   return {
     id,
@@ -298,6 +322,9 @@ function feedFrom(id: FeedId, fields: Readonly<Record<string, string>>): Feed | 
     ...(read && { read: Number(read) }),
     ...(source && { source: JSON.parse(source) as Source }),
     ...(failure && { failure: JSON.parse(failure) as Failure }),
+    ...(failing && { failing: Number(failing) }),
+    ...((told === 'failing' || told === 'gone') && { told }),
+    ...(moving && { moving: JSON.parse(moving) as NonNullable<Feed['moving']> }),
   };
 }
 

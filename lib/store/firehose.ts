@@ -2,7 +2,7 @@ import { FIREHOSE, type Page, type PageAsk } from '../domain.js';
 import type { RedisClient } from '../redis.js';
 import type { Keys } from './keys.js';
 import { committedAt, fenced, fencePreamble } from './log.js';
-import { cursorOf, span } from './pages.js';
+import { cursorOf } from './pages.js';
 import { script } from './script.js';
 
 /** Where a firehose number leads. */
@@ -22,6 +22,18 @@ export interface Firehose {
   number(partition: number, ids: readonly string[], token: number): Promise<number[]>;
   /** A part of the index, in the order of numbers; undefined when the number that is the cursor is not in it. */
   page(ask: PageAsk): Promise<Page<Place> | undefined>;
+  /**
+   * The part of the index that was numbered within [start, end] (ms since 1970 by Redis's clock; either may be missing),
+   * as a list of its own: index and count are those of the part, `at` is when the number was given. A cursor that is
+   * outside of the part is before its beginning or after its end; undefined when it is not in the index.
+   * @param numbers what the numbers of the part are above and below; either may be missing
+   */
+  between(
+    start: number | undefined,
+    end: number | undefined,
+    ask: PageAsk,
+    numbers?: { readonly above?: number | undefined; readonly below?: number | undefined },
+  ): Promise<Page<Place & { readonly at: number }> | undefined>;
   byNumber(numbers: readonly number[]): Promise<Place[]>;
   /** Forgets numbers older than `keepMs` whose record `isDelivered`. */
   trim(keepMs: number, isDelivered: (place: Place) => boolean): Promise<void>;
@@ -34,11 +46,11 @@ export const firehoseNumberIn = (itemId: string): number | undefined =>
 
 const NUMBER = script(`
   ${fencePreamble}
-  local index, counter, numbered = KEYS[2], KEYS[3], KEYS[4]
+  local index, counter, numbered, clock = KEYS[2], KEYS[3], KEYS[4], KEYS[5]
   local partition = ARGV[2]
   local function parts(id) local ms, seq = string.match(id, '^(%d+)-(%d+)$'); return tonumber(ms), tonumber(seq) end
   local last_ms, last_seq = parts(redis.call('HGET', numbered, partition) or '0-0')
-  local numbers = {}
+  local numbers, first = {}, nil
   for i = 3, #ARGV do
     local member = partition .. ' ' .. ARGV[i]
     local ms, seq = parts(ARGV[i])
@@ -47,35 +59,108 @@ const NUMBER = script(`
       redis.call('ZADD', index, number, member)
       redis.call('HSET', numbered, partition, ARGV[i])
       last_ms, last_seq = ms, seq
+      first = first or number
       numbers[#numbers + 1] = number
     else
       numbers[#numbers + 1] = tonumber(redis.call('ZSCORE', index, member) or 0)
     end
   end
+  if first then
+    -- Never back: what was numbered later must not seem to be earlier.
+    local time = redis.call('TIME')
+    local latest = tonumber(redis.call('ZRANGE', clock, -1, -1)[1] or 0)
+    local now = math.max(time[1] * 1000 + math.floor(time[2] / 1000), latest)
+    redis.call('ZADD', clock, 'NX', first, string.format('%.0f', now))
+  end
   return numbers
 `);
 
+/** No number is as high as this. */
+const NEVER = Number.MAX_SAFE_INTEGER;
+
+// The first number that was given at a time or later. Times and numbers grow together, so halving finds it.
+const FIRST_SINCE = script(`
+  local clock, since = KEYS[1], tonumber(ARGV[1])
+  local low, high = 0, redis.call('ZCARD', clock)
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    if tonumber(redis.call('ZRANGE', clock, middle, middle)[1]) < since then low = middle + 1 else high = middle end
+  end
+  return tonumber(redis.call('ZRANGE', clock, low, low, 'WITHSCORES')[2] or ${NEVER})
+`);
+
+// The last time at or before the lowest number is that number's, and stays.
+const TRIM_CLOCK = script(`
+  local index, clock = KEYS[1], KEYS[2]
+  local lowest = redis.call('ZRANGE', index, 0, 0, 'WITHSCORES')[2] or '+inf'
+  local times = redis.call('ZCOUNT', clock, '-inf', lowest)
+  if times > 1 then redis.call('ZREMRANGEBYRANK', clock, 0, times - 2) end
+  return 1
+`);
+
 export function redisFirehose(redis: RedisClient, keys: Keys, now: () => number): Firehose {
+  const firstSince = async (ms: number) => (await FIRST_SINCE(redis, [keys.firehoseClock], [ms])) as number;
+
+  /** The index from one number up to, not including, another, as a list of its own. */
+  async function part(from: number, beyond: number, ask: PageAsk): Promise<Page<Place> | undefined> {
+    const { limit, before } = ask;
+    const cursor = cursorOf(ask);
+    const number = cursor === undefined ? undefined : firehoseNumberIn(cursor);
+    if (cursor !== undefined && number === undefined) return undefined;
+    const isForwards = before === undefined;
+    const edge = Math.max(from, Math.min(beyond, isForwards ? (number ?? 0) + 1 : (number ?? beyond)));
+    const [held, count, earlier, pairs] = await Promise.all([
+      number === undefined ? 1 : redis.zcount(keys.firehose, number, number),
+      redis.zcount(keys.firehose, from, `(${beyond}`),
+      redis.zcount(keys.firehose, from, `(${edge}`),
+      isForwards
+        ? redis.zrange(keys.firehose, edge, `(${beyond}`, 'BYSCORE', 'LIMIT', 0, limit, 'WITHSCORES')
+        : redis.zrange(keys.firehose, `(${edge}`, from, 'BYSCORE', 'REV', 'LIMIT', 0, limit, 'WITHSCORES'),
+    ]);
+    if (held === 0) return undefined;
+    const entries = placesFrom(pairs);
+    return isForwards
+      ? { entries, index: earlier, count }
+      : { entries: entries.reverse(), index: earlier - entries.length, count };
+  }
+
+  /** When each of these consecutive numbers was given. */
+  async function timed(places: readonly Place[]) {
+    const [first, last] = [places[0], places.at(-1)];
+    if (!first || !last) return [];
+    const [own, later] = await Promise.all([
+      redis.zrange(keys.firehoseClock, first.number, 1, 'BYSCORE', 'REV', 'LIMIT', 0, 1, 'WITHSCORES'),
+      redis.zrange(keys.firehoseClock, `(${first.number}`, last.number, 'BYSCORE', 'WITHSCORES'),
+    ]);
+    const clock = pairsFrom([...own, ...later]);
+    return places.map((place) => {
+      const time = clock.findLast(([, number]) => Number(number) <= place.number)?.[0];
+      return { ...place, at: time === undefined ? committedAt(place.id) : Number(time) };
+    });
+  }
+
   return {
     async number(partition, ids, token) {
       if (ids.length === 0) return [];
-      const touched = [keys.fence(FIREHOSE), keys.firehose, keys.firehoseNumber, keys.firehoseNumbered];
+      const touched = [
+        keys.fence(FIREHOSE),
+        keys.firehose,
+        keys.firehoseNumber,
+        keys.firehoseNumbered,
+        keys.firehoseClock,
+      ];
       return (await fenced(NUMBER(redis, touched, [token, partition, ...ids]))) as number[];
     },
 
-    async page(ask) {
-      const cursor = cursorOf(ask);
-      const number = cursor === undefined ? undefined : firehoseNumberIn(cursor);
-      if (cursor !== undefined && number === undefined) return undefined;
-      const [count, earlier, held] = await Promise.all([
-        redis.zcard(keys.firehose),
-        number === undefined ? undefined : redis.zcount(keys.firehose, '-inf', `(${number}`),
-        number === undefined ? 1 : redis.zcount(keys.firehose, number, number),
+    page: (ask) => part(1, NEVER, ask),
+
+    async between(start, end, ask, { above = 0, below = NEVER } = {}) {
+      const [from, beyond] = await Promise.all([
+        start === undefined ? 1 : firstSince(start),
+        end === undefined ? NEVER : firstSince(end + 1),
       ]);
-      if (held === 0) return undefined;
-      const { start, stop } = span(count, earlier, ask);
-      const pairs = stop > start ? await redis.zrange(keys.firehose, start, stop - 1, 'WITHSCORES') : [];
-      return { entries: placesFrom(pairs), index: start, count };
+      const found = await part(Math.max(from, above + 1), Math.min(beyond, below), ask);
+      return found && { ...found, entries: await timed(found.entries) };
     },
 
     async byNumber(numbers) {
@@ -87,16 +172,23 @@ export function redisFirehose(redis: RedisClient, keys: Keys, now: () => number)
       const oldest = placesFrom(await redis.zrange(keys.firehose, 0, 999, 'WITHSCORES'));
       const past = oldest.filter((place) => committedAt(place.id) < now() - keepMs && isDelivered(place));
       const members = past.map(({ partition, id }) => `${partition} ${id}`);
-      if (members.length > 0) await redis.zrem(keys.firehose, ...members);
+      if (members.length === 0) return;
+      await redis.zrem(keys.firehose, ...members);
+      await TRIM_CLOCK(redis, [keys.firehose, keys.firehoseClock], []);
     },
   };
 }
 
-function placesFrom(pairs: readonly string[]): Place[] {
-  const places: Place[] = [];
-  for (let i = 0; i + 1 < pairs.length; i += 2) {
-    const [partition = '', id = ''] = (pairs[i] ?? '').split(' ');
-    places.push({ partition: Number(partition), id, number: Number(pairs[i + 1]) });
-  }
-  return places;
+function placesFrom(flat: readonly string[]): Place[] {
+  return pairsFrom(flat).map(([member, number]) => {
+    const [partition = '', id = ''] = member.split(' ');
+    return { partition: Number(partition), id, number: Number(number) };
+  });
+}
+
+/** Members and their scores, as Redis gives them one after the other. */
+function pairsFrom(flat: readonly string[]): [string, string][] {
+  const pairs: [string, string][] = [];
+  for (let i = 0; i + 1 < flat.length; i += 2) pairs.push([flat[i] ?? '', flat[i + 1] ?? '']);
+  return pairs;
 }

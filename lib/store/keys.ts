@@ -1,4 +1,4 @@
-import { digest, FIREHOSE, type FeedId, type Firehose } from '../domain.js';
+import { digest, FIREHOSE, type FeedId, type Firehose, type NodeKey, type SubscriptionKey } from '../domain.js';
 import type { RedisClient } from '../redis.js';
 
 const ROOT = 'hydrant';
@@ -18,10 +18,17 @@ export function createKeys(partitions: number) {
   const partitionOf = (feed: FeedId): number =>
     (ALPHABET.indexOf(feed.charAt(0)) * 32 + ALPHABET.indexOf(feed.charAt(1))) % partitions;
   const ofFeed = (feed: FeedId, name: string) => place(partitionOf(feed), `${name}:${feed}`);
+  const slotOf = (node: NodeKey): number | Firehose => (node === FIREHOSE ? FIREHOSE : partitionOf(node));
+  const ofSubscription = ({ feed, subid, jid }: SubscriptionKey, name: string) =>
+    place(slotOf(feed), `${name}:${feed}:${subid}:${jid}`);
 
   return {
     partitions,
     partitionOf,
+    /** The hash tag of what belongs to a node; and all that there are. */
+    slotOf,
+    slots: [...Array(partitions).keys(), FIREHOSE] as readonly (number | Firehose)[],
+    /** Hash: the fields of a feed, or of a node that has none; how it is configured. */
     feed: (feed: FeedId) => ofFeed(feed, 'feed'),
     /** Hash: ItemId → content hash and the day it was last shown. */
     seen: (feed: FeedId) => ofFeed(feed, 'seen'),
@@ -29,14 +36,46 @@ export function createKeys(partitions: number) {
     items: (feed: FeedId) => ofFeed(feed, 'items'),
     /** Sorted set: ItemId by the order of publishing. */
     order: (feed: FeedId) => ofFeed(feed, 'order'),
+    /** Sorted set: ItemId of what was published again, by the order in which it first was. */
+    born: (feed: FeedId) => ofFeed(feed, 'born'),
     pinged: (feed: FeedId) => ofFeed(feed, 'pinged'),
-    /** Sorted set, all scores 0: a subscriber's JID, a NUL, the subscription as JSON. */
+    picture: (feed: FeedId) => ofFeed(feed, 'picture'),
+    /** Sorted set, all scores 0: a subscriber's JID, a NUL, the SubID, a NUL, the rest of the subscription as JSON. */
     subscribers: (node: FeedId | Firehose) =>
       node === FIREHOSE ? place(FIREHOSE, 'subscribers') : ofFeed(node, 'subscribers'),
+    /** The subscribers of a node that was deleted, under a name that nothing else has. */
+    departed: (feed: FeedId, audience: string) => ofFeed(feed, `departed:${audience}`),
+    /** Sorted set: "FeedId SubID jid" by when the subscription ends (XEP-0060 13.19). */
+    leases: (slot: number | Firehose) => place(slot, 'leases'),
+    /** Sorted set: "FeedId SubID jid" by when its digest is due. */
+    digests: (slot: number | Firehose) => place(slot, 'digests'),
+    /** Sorted set: what the digest of one subscription holds, in the order in which it came. */
+    digest: (key: SubscriptionKey) => ofSubscription(key, 'digest'),
+    /** Hash: how much one subscription has had on one day. */
+    limit: (key: SubscriptionKey) => ofSubscription(key, 'limit'),
+    /** List: what it had lately, the latest last. */
+    allowed: (key: SubscriptionKey) => ofSubscription(key, 'allowed'),
     /** Sorted set: FeedId by when it is due. */
     due: (partition: number) => place(partition, 'due'),
-    /** Sorted set, all scores 0: every FeedId. */
+    /** Sorted set, all scores 0: the FeedId of every node that everybody may see. */
     directory: (partition: number) => place(partition, 'directory'),
+    /** The same of nodes that only their members may see. */
+    unlisted: (partition: number) => place(partition, 'unlisted'),
+    /** Hash: FeedId of a node in the directory → its type, unless it is a feed that was given none. */
+    types: (partition: number) => place(partition, 'types'),
+    /** Hash: FeedId of a node that is no longer there → its successor as JSON. */
+    moved: (partition: number) => place(partition, 'moved'),
+    /** Sorted set: FeedId of a node whose items expire, by when they are to be looked through. */
+    expiring: (partition: number) => place(partition, 'expiring'),
+    /** Hash: the same FeedId → the seconds for which its items are kept. */
+    lifetimes: (partition: number) => place(partition, 'lifetimes'),
+    /** Hash: bare JID → affiliation. */
+    affiliations: (node: FeedId | Firehose) =>
+      node === FIREHOSE ? place(FIREHOSE, 'affiliations') : ofFeed(node, 'affiliations'),
+    /** Set: FeedId of every node that one person is affiliated with. */
+    affiliated: (bareJid: string) => `${ROOT}:{${digest(bareJid)}}:affiliations`,
+    /** How the firehose is configured, as JSON. */
+    firehoseConfig: place(FIREHOSE, 'config'),
     log: (partition: number) => place(partition, 'log'),
     /** How far the log was delivered and confirmed. */
     position: (partition: number) => place(partition, 'position'),
@@ -49,8 +88,16 @@ export function createKeys(partitions: number) {
     firehoseNumber: place(FIREHOSE, 'number'),
     /** Hash: partition → the last log id that has a number. */
     firehoseNumbered: place(FIREHOSE, 'numbered'),
-    /** Set: "FeedId jid" of everything one person holds. */
+    /** Sorted set: a time in ms since 1970, by the first number that was given then. */
+    firehoseClock: place(FIREHOSE, 'clock'),
+    /** Set: "FeedId SubID jid" of everything one person holds. */
     person: (bareJid: string) => `${ROOT}:{${digest(bareJid)}}:subscriptions`,
+    /** Set: FeedId of every node on which somebody has waited for approval. */
+    pending: `${ROOT}:{pending}:nodes`,
+    /** Set: bare JIDs that have asked for our presence. */
+    contacts: `${ROOT}:{contacts}:jids`,
+    /** Set: the rooms that we are in. */
+    rooms: `${ROOT}:{contacts}:rooms`,
     /** Sorted set: FeedIds that a URL stands for, the first known first. */
     alias: (url: string) => `${ROOT}:{${digest(url)}}:alias`,
     lease: (name: string) => `${ROOT}:{lease}:${name}`,

@@ -1,20 +1,54 @@
 import type { Entry, FeedId, FeedUrl, ItemId, Source } from '../domain.js';
 import { ready, type RedisClient } from '../redis.js';
+import type { FeedStatus } from '../status.js';
 import { COMMITTED, type Keys } from './keys.js';
+import type { Successor } from './nodes.js';
 import { script } from './script.js';
 
-/** One new or changed entry, complete: nothing else need be read to deliver it. */
-export interface LogRecord {
+interface Recorded {
   readonly partition: number;
   /** The place in the partition's log: milliseconds of the commit, a hyphen, a counter. */
   readonly id: string;
+  /** The node that it is about. */
   readonly feed: FeedId;
+}
+
+/** One new or changed entry of a feed, complete: nothing else need be read to deliver it. */
+export type EntryRecord = Recorded & {
+  readonly kind: 'new' | 'edited' | 'first';
   readonly url: FeedUrl;
   readonly item: ItemId;
-  readonly kind: 'new' | 'edited' | 'first';
   readonly entry: Entry;
   readonly source: Source;
-}
+};
+
+/** What somebody has published on a node without a feed. */
+export type PublishedRecord = Recorded & {
+  readonly kind: 'published';
+  readonly item: ItemId;
+  readonly payload: string;
+  readonly publisher: string;
+};
+
+/** What else subscribers are told about a node (XEP-0060 7.2.2.1, 8.2.5.3, 8.4.2, 8.5.2), and the state of a feed. */
+export type NoticeRecord = Recorded &
+  (
+    | { readonly kind: 'retracted'; readonly items: readonly ItemId[] }
+    | { readonly kind: 'purged' }
+    | { readonly kind: 'configured' }
+    | {
+        readonly kind: 'deleted';
+        /** Whether the subscribers are told. */
+        readonly announce: boolean;
+        /** What the subscribers are put aside under. */
+        readonly audience: string;
+        readonly successor?: Successor;
+      }
+    | { readonly kind: 'status'; readonly url: FeedUrl; readonly status: FeedStatus }
+  );
+
+/** One thing that happened to a node, in the order in which it happened. */
+export type LogRecord = EntryRecord | PublishedRecord | NoticeRecord;
 
 /** How long delivered records stay, and how many of one partition at most. */
 export interface Keep {
@@ -23,11 +57,14 @@ export interface Keep {
 }
 
 /**
- * The outbox: every new entry in order, per partition, until it is delivered and for LOG_KEEP_HOURS after. It has one
- * reader, whoever holds the address; each write of the reader carries the fencing token of that lease.
+ * The outbox: everything that subscribers are told about nodes, in order, per partition, until it is delivered and for
+ * LOG_KEEP_HOURS after. It has one reader, whoever holds the address; each write of the reader carries the fencing token
+ * of that lease.
  */
 export interface Log {
   readonly partitions: number;
+  /** The partition that a node's records are in. */
+  partitionOf(node: FeedId): number;
   /** The last record that was acknowledged; '0' at the very beginning. */
   position(partition: number): Promise<string>;
   /** Up to `count` records after a place. */
@@ -37,7 +74,7 @@ export interface Log {
   /** Delivered up to and including `id`. Trims what need not be kept, never what is not acknowledged. @throws Fenced */
   acknowledge(partition: number, id: string, token: number, keep: Keep): Promise<void>;
   /**
-   * Takes a record out for ever: the node does not hold it (but does hold a later edit of the entry), `at` does not find
+   * Takes a record out for ever: the node does not hold its item (but does hold a later edit of it), `at` does not find
    * it, and whoever reads leaves out what is `quarantined`.
    * @throws Fenced
    */
@@ -99,12 +136,15 @@ const BACKLOG = script(`
 
 const QUARANTINE = script(`
   ${FENCE}
-  redis.call('HSET', KEYS[2], ARGV[2], ARGV[4])
-  local held = redis.call('HGET', KEYS[3], ARGV[3])
+  redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
+  local item, items, order, born = ARGV[4], KEYS[3], KEYS[4], KEYS[5]
+  if not item then return 1 end
+  local held = redis.call('HGET', items, item)
   local at = held and tonumber(string.match(held, '^{"at":(%d+)'))
   if at and at <= tonumber(string.match(ARGV[2], '^%d+')) then
-    redis.call('HDEL', KEYS[3], ARGV[3])
-    redis.call('ZREM', KEYS[4], ARGV[3])
+    redis.call('HDEL', items, item)
+    redis.call('ZREM', order, item)
+    redis.call('ZREM', born, item)
   end
   return 1
 `);
@@ -126,10 +166,19 @@ export async function fenced(run: Promise<unknown>): Promise<unknown> {
 /** The first lines of a fenced script; KEYS[1] is the fence, ARGV[1] the token. */
 export const fencePreamble = FENCE;
 
+/** Lua: `record(log, field, value, …)` appends one record and says so to the reader. */
+export const recordPreamble = `
+  local function record(log, ...)
+    redis.call('XADD', log, '*', ...)
+    redis.call('PUBLISH', '${COMMITTED}', string.match(log, '{(%d+)}'))
+  end
+`;
+
 /** @param listener a connection of its own, `patient`, because a subscribed connection can do nothing else */
 export function redisLog(redis: RedisClient, listener: RedisClient, keys: Keys): Log {
   return {
     partitions: keys.partitions,
+    partitionOf: keys.partitionOf,
 
     async position(partition) {
       return (await redis.get(keys.position(partition))) ?? '0';
@@ -154,9 +203,12 @@ export function redisLog(redis: RedisClient, listener: RedisClient, keys: Keys):
       await fenced(ACKNOWLEDGE(redis, touched, [token, id, keep.ms, keep.records]));
     },
 
-    async quarantine({ partition, id, feed, item }, why, token) {
-      const touched = [keys.fence(partition), keys.quarantine(partition), keys.items(feed), keys.order(feed)];
-      await fenced(QUARANTINE(redis, touched, [token, id, item, why]));
+    async quarantine(record, why, token) {
+      const { partition, id, feed } = record;
+      const [held, item] =
+        'item' in record ? [[keys.items(feed), keys.order(feed), keys.born(feed)], [record.item]] : [[], []];
+      const touched = [keys.fence(partition), keys.quarantine(partition), ...held];
+      await fenced(QUARANTINE(redis, touched, [token, id, why, ...item]));
     },
 
     async quarantined(partition) {
@@ -188,14 +240,29 @@ export function redisLog(redis: RedisClient, listener: RedisClient, keys: Keys):
 function recordFrom(partition: number, id: string, fields: readonly string[]): LogRecord {
   const field: Record<string, string> = {};
   for (let i = 0; i + 1 < fields.length; i += 2) field[fields[i] ?? ''] = fields[i + 1] ?? '';
-  return {
-    partition,
-    id,
-    feed: field['feed'] as FeedId,
-    url: field['url'] as FeedUrl,
-    item: field['item'] as ItemId,
-    kind: field['kind'] as LogRecord['kind'],
-    entry: JSON.parse(field['entry'] ?? '{}') as Entry,
-    source: JSON.parse(field['source'] ?? '{}') as Source,
-  };
+  const json = (name: string) => JSON.parse(field[name] ?? 'null') as unknown;
+  const recorded: Recorded = { partition, id, feed: field['feed'] as FeedId };
+  const url = field['url'] as FeedUrl;
+  const item = field['item'] as ItemId;
+  const kind = field['kind'] as LogRecord['kind'];
+  switch (kind) {
+    case 'new':
+    case 'edited':
+    case 'first':
+      return { ...recorded, kind, url, item, entry: json('entry') as Entry, source: json('source') as Source };
+    case 'published':
+      return { ...recorded, kind, item, ...(json('content') as { payload: string; publisher: string }) };
+    case 'retracted':
+      return { ...recorded, kind, items: json('items') as ItemId[] };
+    case 'purged':
+    case 'configured':
+      return { ...recorded, kind };
+    case 'deleted': {
+      const successor = json('successor') as Successor | null;
+      const audience = field['audience'] ?? '';
+      return { ...recorded, kind, announce: field['announce'] === '1', audience, ...(successor && { successor }) };
+    }
+    case 'status':
+      return { ...recorded, kind, url, status: json('status') as FeedStatus };
+  }
 }

@@ -42,7 +42,8 @@ export async function delivery(): Promise<Row> {
   const urls = Array.from({ length: FEEDS }, (_, n) => parseFeedUrl(`https://feed-${n}.example/atom.xml`));
   for (const url of urls) {
     await feeds.register(url);
-    await subscriptions.add({ feed: feedIdOf(url), jid: SUBSCRIBER, node: url, since: Date.now() });
+    const subscription = { feed: feedIdOf(url), jid: SUBSCRIBER, node: url, since: Date.now() };
+    await subscriptions.put({ ...subscription, subid: 'bench', state: 'subscribed', options: {} });
   }
   const component = await startProcess('component', {
     dir: join(dir, 'component'),
@@ -95,8 +96,9 @@ export async function delivery(): Promise<Row> {
     const [url] = urls;
     if (!url) throw new Error('no feeds');
     const feed = feedIdOf(url);
-    const item = events.render({ id: itemIdOf(feed, entry.id), at: Date.now(), entry, source: SOURCE, url }, feed);
-    return events.address({ jid: SUBSCRIBER, node: url }, `0-${Date.now()}-${n}`, item);
+    const item = events.item({ id: itemIdOf(feed, entry.id), at: Date.now(), entry, source: SOURCE, url }, feed);
+    const event = events.items(url, item);
+    return events.message({ to: SUBSCRIBER, type: 'headline', id: `0-${Date.now()}-${n}`, event });
   });
   async function bare(): Promise<number> {
     const started = performance.now();

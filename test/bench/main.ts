@@ -1,4 +1,5 @@
 import { delivery } from './delivery.js';
+import { pubsub } from './pubsub.js';
 
 /** One measurement: ours and what it is measured against, as rates, pair by pair from the same run. */
 export interface Row {
@@ -10,9 +11,19 @@ export interface Row {
   readonly goal: number;
 }
 
+/** Many measurements of one run: medians of the rounds, and the ratios that have a goal. */
+export interface Table {
+  readonly name: string;
+  readonly columns: readonly { readonly name: string; readonly digits: number }[];
+  /** A cell for each column: the values of the rounds, or none where nothing is measured. */
+  readonly lines: readonly { readonly name: string; readonly cells: readonly (readonly number[])[] }[];
+  readonly goals: readonly { readonly name: string; readonly ratios: readonly number[]; readonly goal: number }[];
+}
+
 /** A new measurement is one file and one line here. */
-const BENCHES: Readonly<Record<string, () => Promise<Row>>> = {
+const BENCHES: Readonly<Record<string, () => Promise<Row | Table>>> = {
   delivery,
+  pubsub,
 };
 
 const wanted = process.argv.slice(2);
@@ -23,12 +34,37 @@ if (unknown.length > 0) {
 }
 for (const [name, run] of Object.entries(BENCHES)) {
   if (wanted.length > 0 && !wanted.includes(name)) continue;
-  const { name: what, ours, beside, theirs, goal } = await run();
+  const result = await run();
+  console.log(`${name}: ${result.name}`);
+  if ('columns' in result) showTable(result);
+  else showRow(result);
+}
+
+function showRow({ ours, beside, theirs, goal }: Row): void {
   const ratios = ours.map((rate, i) => rate / (theirs[i] ?? NaN));
-  console.log(`${name}: ${what}`);
   console.log(`  Hydrant   ${spread(ours, 0)}`);
   console.log(`  ${beside}   ${spread(theirs, 0)}`);
-  console.log(`  ratio     ${spread(ratios, 2)}   goal ${goal}: ${median(ratios) >= goal ? 'reached' : 'missed'}`);
+  console.log(`  ratio     ${against(ratios, goal)}`);
+}
+
+function showTable({ columns, lines, goals }: Table): void {
+  const shown = [
+    ['', ...columns.map(({ name }) => name)],
+    ...lines.map(({ name, cells }) => [
+      name,
+      ...cells.map((values, i) => (values.length > 0 ? median(values).toFixed(columns[i]?.digits) : '')),
+    ]),
+  ];
+  const widthOf = (column: number) => Math.max(...shown.map((cells) => cells[column]?.length ?? 0));
+  for (const [name = '', ...cells] of shown) {
+    const padded = cells.map((cell, i) => cell.padStart(widthOf(i + 1)));
+    console.log(`  ${[name.padEnd(widthOf(0)), ...padded].join('   ').trimEnd()}`);
+  }
+  for (const { name, ratios, goal } of goals) console.log(`  ${name}: ${against(ratios, goal)}`);
+}
+
+function against(ratios: readonly number[], goal: number): string {
+  return `${spread(ratios, 2)}   goal ${goal}: ${median(ratios) >= goal ? 'reached' : 'missed'}`;
 }
 
 /** Median, and the least and the most of the rounds. */

@@ -1,12 +1,12 @@
-import { expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { StreamDown, type Down } from '../../component/connection.js';
 import { createDelivery } from '../../component/deliver.js';
-import { feedIdOf } from '../../lib/domain.js';
+import { feedIdOf, ownNodeIdOf, parseFeedUrl, type ItemId, type NodeKey } from '../../lib/domain.js';
 import type { Events } from '../../lib/events.js';
-import { Fenced } from '../../lib/store/log.js';
+import { Fenced, type LogRecord } from '../../lib/store/log.js';
 import { createInbox } from '../../prosody/inbox.js';
 import { memoryStores } from '../support/memory.js';
-import { BLOG, entryOf, look, openFeed } from '../support/stores.js';
+import { BLOG, collect, entryOf, look, openFeed, subscriptionOf } from '../support/stores.js';
 
 /** A stream that does what the test says: what is written on it, and when its echoes come. */
 function fakeStream() {
@@ -51,10 +51,9 @@ function fakeStream() {
   };
 }
 
-async function bench(count: number) {
+async function bench(count: number, isPublic: (node: NodeKey) => boolean = () => true) {
   const stores = memoryStores({ partitions: 1, itemsPerNode: 1_000 });
   await openFeed(stores);
-  await stores.subscriptions.add({ feed: feedIdOf(BLOG), jid: 'romeo@example.net', node: BLOG, since: 0 });
   const numbers = Array.from({ length: count }, (_, n) => String(n).padStart(3, '0'));
   await look(
     stores,
@@ -68,6 +67,7 @@ async function bench(count: number) {
   const gate: { opens?: Promise<void> } = {};
   const fenced = createInbox<'fenced'>('fenced');
   const quarantined = createInbox<string>('quarantined');
+  const told: (readonly [LogRecord, number | undefined])[] = [];
   const delivery = createDelivery({
     ...stores,
     log: {
@@ -83,8 +83,14 @@ async function bench(count: number) {
       },
     },
     connection: stream.connection,
-    render: ({ entry }) => entry.id,
-    address: (_, __, item) => `${item} `,
+    audience: () => ({
+      isPublic: async (node) => isPublic(node),
+      async *stanzasFor(record, number) {
+        told.push([record, number]);
+        if ('entry' in record) yield `${record.entry.id} `;
+        else if (record.kind !== 'deleted' || record.announce) yield `${record.kind} `;
+      },
+    }),
     emit: (event, facts) => {
       if (event === 'quarantined') quarantined.push((facts as Events['quarantined']).why);
     },
@@ -95,7 +101,7 @@ async function bench(count: number) {
       fenced.push('fenced');
     },
   });
-  return { stores, stream, reading, acknowledged, gate, fenced, quarantined, delivery, numbers };
+  return { stores, stream, reading, acknowledged, gate, fenced, quarantined, told, delivery, numbers };
 }
 
 const ids = (written: string) => written.trim().split(' ');
@@ -201,5 +207,130 @@ it('a server that goes down again and again costs no record its place', async ()
   }
   expect(came).toEqual(numbers);
   expect(quarantined.pending).toEqual([]);
+  await delivery.stop();
+});
+
+describe('the firehose', () => {
+  const OTHER = parseFeedUrl('https://other.example/feed');
+
+  it('numbers what is new or edited on nodes that everybody may read, and nothing else', async () => {
+    const { stores, stream, acknowledged, delivery, told } = await bench(2, (node) => node !== feedIdOf(OTHER));
+    await openFeed(stores, OTHER);
+    await look(stores, OTHER, [entryOf('private')]);
+    const late = parseFeedUrl('https://late.example/feed');
+    await stores.feeds.register(late);
+    await stores.subscriptions.put(subscriptionOf(feedIdOf(late)));
+    await look(stores, late, [entryOf('first')]);
+    await stores.nodes.create('musings', 'admin@example.net', {});
+    const item = { id: '1' as ItemId, payload: '<a/>', publisher: 'admin@example.net' };
+    await stores.items.publish(ownNodeIdOf('musings'), [item], { persist: true, keep: 9, announce: true });
+    await look(stores, BLOG, [entryOf('000', 'edited')]);
+
+    delivery.start(1);
+    stream.rise();
+    expect(await stream.written.take()).toBe('000 001 private first published 000 ');
+    expect(told.map(([, number]) => number)).toEqual([1, 2, undefined, undefined, undefined, 3]);
+    expect(await stores.firehose.page({ limit: 10 })).toMatchObject({ count: 3 });
+    stream.echo();
+    await acknowledged.take();
+    await delivery.stop();
+  });
+
+  it('gives a record the same number when it has to be sent again', async () => {
+    const { stream, acknowledged, delivery, told } = await bench(3);
+    delivery.start(1);
+    stream.rise();
+    await stream.written.take();
+    stream.die();
+    stream.rise();
+    for (let sent = ''; !sent.includes('002'); await acknowledged.take()) {
+      sent = await stream.written.take();
+      stream.echo();
+    }
+    const numbers = new Map<string, Set<number | undefined>>();
+    for (const [{ id }, number] of told) numbers.set(id, (numbers.get(id) ?? new Set()).add(number));
+    expect([...numbers.values()].map((all) => [...all])).toEqual([[1], [2], [3]]);
+    await delivery.stop();
+  });
+});
+
+describe('those who followed a node that was deleted', () => {
+  const deleted = async (announce: boolean) => {
+    const one = await bench(0);
+    const follower = subscriptionOf(feedIdOf(BLOG));
+    await one.stores.subscriptions.put(follower);
+    await one.stores.nodes.delete(feedIdOf(BLOG), { announce });
+    const [record] = await one.stores.log.read(0, '0', 1);
+    if (record?.kind !== 'deleted') throw new Error('the log has no such record');
+    return { ...one, follower, followers: () => collect(one.stores.subscriptions.departed(record)) };
+  };
+
+  it('are remembered until it is confirmed that they were told', async () => {
+    const { stream, acknowledged, delivery, follower, followers } = await deleted(true);
+    delivery.start(1);
+    for (let attempt = 0; attempt < 2; attempt++) {
+      stream.rise();
+      expect(await stream.written.take()).toBe('deleted ');
+      expect(await followers()).toEqual([follower]);
+      stream.die();
+    }
+    stream.rise();
+    await stream.written.take();
+    stream.echo();
+    await acknowledged.take();
+    expect(await followers()).toEqual([]);
+    await delivery.stop();
+  });
+
+  it('are forgotten at once when they are not to be told', async () => {
+    const { stream, acknowledged, delivery, followers } = await deleted(false);
+    delivery.start(1);
+    stream.rise();
+    await acknowledged.take();
+    expect(stream.written.pending).toEqual([]);
+    expect(await followers()).toEqual([]);
+    await delivery.stop();
+  });
+
+  it('are forgotten when to tell them kills the stream', async () => {
+    const { stream, quarantined, delivery, followers } = await deleted(true);
+    delivery.start(1);
+    for (let death = 0; death < 2; death++) {
+      stream.rise();
+      await stream.written.take();
+      stream.die({ kind: 'stream-error', condition: 'not-well-formed' });
+    }
+    stream.rise();
+    expect(await quarantined.take()).toContain('not-well-formed');
+    expect(await followers()).toEqual([]);
+    await delivery.stop();
+  });
+});
+
+it.each([
+  ['retracted', 'retracted'],
+  ['published', '1'],
+])('what people have published goes to quarantine like everything else: %s', async (kind, item) => {
+  const { stores, stream, quarantined, delivery, told } = await bench(0);
+  const musings = ownNodeIdOf('musings');
+  await stores.nodes.create('musings', 'admin@example.net', {});
+  const published = { id: '1' as ItemId, payload: '<a/>', publisher: 'admin@example.net' };
+  await stores.items.publish(musings, [published], { persist: true, keep: 9, announce: true });
+  if (kind === 'retracted') {
+    const [before] = await stores.log.read(0, '0', 1);
+    await stores.log.acknowledge(0, before!.id, 1, { ms: 3_600_000, records: 100 });
+    await stores.items.retract(musings, [published.id], true);
+  }
+  delivery.start(1);
+  for (let death = 0; death < 2; death++) {
+    stream.rise();
+    expect(await stream.written.take()).toBe(`${kind} `);
+    stream.die({ kind: 'stream-error', condition: 'not-well-formed' });
+  }
+  stream.rise();
+  await quarantined.take();
+  expect(told.map(([record]) => ('item' in record ? record.item : record.kind))).toEqual([item, item]);
+  expect(await stores.items.page(musings, { limit: 10 })).toMatchObject({ count: 0 });
+  expect((await stores.log.quarantined(0)).size).toBe(1);
   await delivery.stop();
 });

@@ -8,6 +8,7 @@ import { Fault } from '../../lib/faults.js';
 const DOMAIN = 'feeds.example';
 const ROMEO = 'romeo@example.net/orchard';
 const NS = 'urn:example:test';
+const PUBSUB = 'http://jabber.org/protocol/pubsub';
 
 const XEP: Xep = {
   features: [NS],
@@ -27,11 +28,18 @@ const XEP: Xep = {
       payload: xml('both', NS),
       afterwards: () => Promise.reject(new Error('the stream is down')),
     })),
+    get(NS, 'page', () => ({
+      first: [xml('message', { id: 'm1' }), xml('message', { id: 'm2' })],
+      payload: xml('page', NS),
+    })),
+    set(NS, 'partly', () => ({ payload: xml('left', NS), refusal: new Fault('not-acceptable') })),
   ],
 };
 
 function bench(xeps: readonly Xep[] = [XEP]) {
   const bounces: string[] = [];
+  const warnings: string[] = [];
+  const answered: string[] = [];
   const sent: Element[] = [];
   const bugs: Events['bug'][] = [];
   const router = createRouter(xeps, {
@@ -40,13 +48,21 @@ function bench(xeps: readonly Xep[] = [XEP]) {
     emit: (event, facts) => {
       if (event === 'bug') bugs.push(facts as Events['bug']);
       if (event === 'bounced') bounces.push((facts as Events['bounced']).condition);
+      if (event === 'warning') warnings.push((facts as Events['warning']).text);
+      if (event === 'answered') {
+        const { type, name, outcome } = facts as Events['answered'];
+        answered.push(`${type} ${name}: ${outcome}`);
+      }
     },
     away: (error) => (String(error).includes('ECONN') ? new Fault('unavailable') : undefined),
   });
   return {
     router,
+    sent,
     bugs,
     bounces,
+    warnings,
+    answered,
     /** Everything that was sent for this stanza. */
     async hear(stanza: Element): Promise<Element[]> {
       sent.length = 0;
@@ -76,6 +92,34 @@ it('answers with nothing where there is nothing to say', async () => {
   const [reply] = await bench().hear(iq('get', xml('empty', NS)));
   expect(reply?.attrs['type']).toBe('result');
   expect(reply?.getChildElements()).toEqual([]);
+});
+
+it('sends what goes first before the answer', async () => {
+  const stanzas = await bench().hear(iq('get', xml('page', NS)));
+  expect(stanzas.map(({ name, attrs }) => `${name} ${String(attrs['id'])}`)).toEqual([
+    'message m1',
+    'message m2',
+    'iq q1',
+  ]);
+  expect(stanzas[2]?.getChild('page', NS)).toBeDefined();
+});
+
+it('refuses with a payload where there is one, which stands before the error', async () => {
+  const answers = await bench().hear(iq('set', xml('partly', NS)));
+  expect(answers.map(({ attrs }) => attrs['type'] as string)).toEqual(['error']);
+  expect(answers[0]?.getChildElements().map(({ name }) => name)).toEqual(['left', 'error']);
+  expect(errorOf(answers)).toEqual({ type: 'modify', conditions: ['not-acceptable'] });
+});
+
+it('does what comes afterwards when the answer is on the stream', async () => {
+  const order: string[] = [];
+  const xep: Xep = {
+    features: [],
+    routes: [set(NS, 'later', () => ({ afterwards: async () => void order.push(`${sent.length} sent`) }))],
+  };
+  const { sent, hear } = bench([xep]);
+  await hear(iq('set', xml('later', NS)));
+  expect(order).toEqual(['1 sent']);
 });
 
 describe('refuses', () => {
@@ -118,6 +162,90 @@ it.each(['result', 'error'])('never answers an IQ of type %s, nor anything that 
   expect(await bench().hear(xml('presence', { from: ROMEO, to: DOMAIN }))).toEqual([]);
 });
 
+describe('presences and messages', () => {
+  const presence = (type?: string) => xml('presence', { from: ROMEO, to: DOMAIN, ...(type && { type }) });
+  const message = (type?: string) => xml('message', { from: ROMEO, to: DOMAIN, ...(type && { type }) });
+  const hears = (heard: string[], who: string): Xep => ({
+    features: [],
+    routes: [],
+    presence: (stanza) => void heard.push(`${who} ${stanza.name} ${String(stanza.attrs['type'])}`),
+    message: async (stanza) => void heard.push(`${who} ${stanza.name} ${String(stanza.attrs['type'])}`),
+  });
+
+  it('are heard by everybody who listens, errors of presences too, but no message that has come back', async () => {
+    const heard: string[] = [];
+    const { hear } = bench([hears(heard, 'a'), XEP, hears(heard, 'b')]);
+    for (const type of [undefined, 'unavailable', 'error', 'subscribe']) {
+      expect(await hear(presence(type))).toEqual([]);
+      expect(heard.splice(0)).toEqual([`a presence ${type}`, `b presence ${type}`]);
+    }
+    for (const type of [undefined, 'chat', 'headline']) {
+      expect(await hear(message(type))).toEqual([]);
+      expect(heard.splice(0)).toEqual([`a message ${type}`, `b message ${type}`]);
+    }
+    expect(await hear(message('error'))).toEqual([]);
+    expect(await hear(iq('get', xml('empty', NS)))).toHaveLength(1);
+    expect(heard).toEqual([]);
+  });
+
+  it('whose listener fails are not answered: it is reported, and all others hear them', async () => {
+    const heard: string[] = [];
+    const broken = (error: Error): Xep => ({
+      features: [],
+      routes: [],
+      presence: () => Promise.reject(error),
+      message: () => {
+        throw error;
+      },
+    });
+    const { hear, bugs, warnings } = bench([
+      broken(new TypeError('a bug')),
+      broken(new Error('ECONNREFUSED')),
+      hears(heard, 'a'),
+    ]);
+    for (const stanza of [presence(), message()]) {
+      expect(await hear(stanza)).toEqual([]);
+      expect(bugs.splice(0).map(({ error }) => String(error))).toEqual(['TypeError: a bug']);
+      expect(warnings.splice(0)).toEqual([expect.stringContaining('ECONNREFUSED')]);
+    }
+    expect(heard).toEqual(['a presence undefined', 'a message undefined']);
+  });
+
+  it('are waited for when the router closes', async () => {
+    let finish = () => {};
+    const slow: Xep = {
+      features: [],
+      routes: [],
+      presence: () => new Promise<void>((resolve) => (finish = resolve)),
+    };
+    const { router } = bench([slow]);
+    router.receive(presence());
+    let isClosed = false;
+    const closed = router.close().then(() => (isClosed = true));
+    await new Promise(setImmediate);
+    expect(isClosed).toBe(false);
+    finish();
+    await closed;
+  });
+});
+
+it('tells what was asked by few names, however strangers call it', async () => {
+  const verb: Xep = { features: [], routes: [set(PUBSUB, 'subscribe', () => undefined)] };
+  const told = async (type: string, child: Element) => {
+    const { hear, answered } = bench([XEP, verb]);
+    await hear(iq(type, child));
+    return answered;
+  };
+  expect(await told('set', xml('pubsub', PUBSUB, xml('subscribe')))).toEqual(['set subscribe: result']);
+  expect(await told('set', xml('pubsub', PUBSUB, xml('invented-by-a-stranger')))).toEqual([
+    'set pubsub: feature-not-implemented',
+  ]);
+  expect(await told('get', xml('query', 'http://jabber.org/protocol/disco#info'))).toEqual([
+    'get disco: service-unavailable',
+  ]);
+  expect(await told('get', xml('refused', NS))).toEqual(['get other: unexpected-request']);
+});
+
 it('counts what comes back, under the conditions that there are', async () => {
   const { hear, bounces } = bench();
   const stanzas = 'urn:ietf:params:xml:ns:xmpp-stanzas';
@@ -129,8 +257,8 @@ it('counts what comes back, under the conditions that there are', async () => {
 });
 
 it('finds the verb behind what rides along in <pubsub/>', async () => {
-  const verb: Xep = { features: [], routes: [set('http://jabber.org/protocol/pubsub', 'subscribe', () => undefined)] };
-  const envelope = xml('pubsub', 'http://jabber.org/protocol/pubsub', xml('options', {}), xml('subscribe', {}));
+  const verb: Xep = { features: [], routes: [set(PUBSUB, 'subscribe', () => undefined)] };
+  const envelope = xml('pubsub', PUBSUB, xml('options', {}), xml('subscribe', {}));
   const [reply] = await bench([verb]).hear(iq('set', envelope));
   expect(reply?.attrs['type']).toBe('result');
 });

@@ -1,34 +1,37 @@
 import { describe, expect, it } from '@jest/globals';
 import xml, { type Element } from '@xmpp/xml';
-import { createEvents } from '../../component/event.js';
+import { createEvents, type Events } from '../../component/event.js';
+import { Unprovable } from '../../component/payload.js';
+import { createPresences } from '../../component/presence.js';
 import { createRouter } from '../../component/router.js';
 import { NS } from '../../component/stanza.js';
 import { xeps } from '../../component/xeps/index.js';
-import type { Subscription } from '../../lib/domain.js';
-import { createPubSub, type PubSubDeps, type PublishedItem } from '../../lib/pubsub.js';
-import { memoryStores } from '../support/memory.js';
-import { BLOG, entryOf, look, openFeed } from '../support/stores.js';
+import { look, BLOG, entryOf } from '../support/stores.js';
+import { bench as rules, itemId, ROMEO } from '../support/service.js';
 
-const DOMAIN = 'feeds.example';
-const ROMEO = 'romeo@example.net';
+const DOMAIN = 'feeds.example.net';
 
 /** The whole component but for its stream: XML in, XML out. */
-function bench(overrides: Partial<PubSubDeps> = {}) {
-  const stores = memoryStores();
-  const sent: Element[] = [];
-  const notified: { readonly to: Subscription; readonly item: PublishedItem }[] = [];
-  const service = createPubSub({
-    ...stores,
-    probe: async () => ({ kind: 'refused', code: 'not-a-feed', text: 'There is no feed' }),
-    now: () => 0,
-    policy: { domain: DOMAIN, admins: [], whoMayAdd: 'anyone', maxSubscriptions: 10 },
-    ...overrides,
+function bench(render: (events: Events) => Events['item'] = ({ item }) => item) {
+  const { service, stores } = rules();
+  const events = createEvents(DOMAIN, 61_440);
+  const table = xeps({
+    service,
+    domain: DOMAIN,
+    admins: [],
+    version: '1.2.3',
+    events: { ...events, item: render(events) },
+    tell: async () => undefined,
+    pictures: { of: async () => undefined },
+    presences: createPresences({ most: { people: 10, resources: 10 } }),
+    contacts: stores.contacts,
+    send: async () => undefined,
+    drain: async () => undefined,
   });
-  const { item } = createEvents(DOMAIN, 61_440);
-  const notify = async (to: Subscription, latest: PublishedItem) => void notified.push({ to, item: latest });
-  const table = xeps({ service, domain: DOMAIN, version: '1.2.3', item, notify });
-  async function ask(type: 'get' | 'set', payload: Element): Promise<Element> {
-    const router = createRouter(table, {
+  /** Everything that is sent for a request; the last of it is the answer. */
+  async function ask(type: 'get' | 'set', payload: Element): Promise<Element[]> {
+    const sent: Element[] = [];
+    const router = createRouter(table.all, {
       domain: DOMAIN,
       send: async (stanza) => void sent.push(stanza),
       emit: (event, facts) => {
@@ -36,82 +39,32 @@ function bench(overrides: Partial<PubSubDeps> = {}) {
       },
       away: () => undefined,
     });
-    sent.length = 0;
-    router.receive(xml('iq', { type, from: `${ROMEO}/orchard`, to: DOMAIN, id: '1' }, payload));
+    router.receive(xml('iq', { type, from: ROMEO, to: DOMAIN, id: '1' }, payload));
     await router.close();
-    expect(sent).toHaveLength(1);
-    return sent[0]!;
+    return sent.map(read);
   }
   return {
     stores,
-    notified,
-    get: (payload: Element) => ask('get', payload),
-    set: (payload: Element) => ask('set', payload),
+    get: async (payload: Element) => (await ask('get', payload)).at(-1)!,
+    set: async (payload: Element) => (await ask('set', payload)).at(-1)!,
+    past: async (query: Element) => ask('set', query),
   };
 }
 
-const pubsub = (verb: Element) => xml('pubsub', NS.pubsub, verb);
-const subscribe = (node: string, jid = ROMEO) => pubsub(xml('subscribe', { node, jid }));
+/** As whoever gets it reads it. */
+function read(sent: Element): Element {
+  const parser = new xml.Parser();
+  const children: Element[] = [];
+  parser.on('element', (child: Element) => children.push(child));
+  parser.write(`<stream>${sent.toString()}</stream>`);
+  return children[0]!;
+}
 
-describe('disco', () => {
-  it('advertises what the table answers, and a pubsub service', async () => {
-    const info = (await bench().get(xml('query', NS.discoInfo))).getChild('query')!;
-    expect(info.getChild('identity')?.attrs).toMatchObject({ category: 'pubsub', type: 'service' });
-    const features = info.getChildren('feature').map(({ attrs }) => String(attrs['var']));
-    expect(features).toEqual(expect.arrayContaining([NS.discoInfo, NS.discoItems, NS.ping, NS.version, NS.pubsub]));
-    expect(features).toEqual(expect.arrayContaining([`${NS.pubsub}#subscribe`, `${NS.pubsub}#retrieve-items`]));
-    expect(new Set(features).size).toBe(features.length);
-  });
+const pubsub = (...children: Element[]) => xml('pubsub', NS.pubsub, ...children);
+const titlesIn = (parent: Element) =>
+  parent.getChildren('item').map((item) => item.getChild('entry')?.getChildText('title'));
 
-  it('lists the directory in pages, the firehose first', async () => {
-    const { stores, get } = bench();
-    for (const name of ['a', 'b', 'c']) await openFeed(stores, `https://${name}.example/` as typeof BLOG);
-    const nodesOf = (answer: Element) => {
-      const query = answer.getChild('query')!;
-      const nodes = query.getChildren('item').map(({ attrs }) => String(attrs['node']));
-      return { nodes, last: query.getChild('set', NS.rsm)?.getChildText('last') ?? '' };
-    };
-    const page = (after?: string) =>
-      xml(
-        'query',
-        NS.discoItems,
-        xml('set', NS.rsm, xml('max', {}, '2'), ...(after === undefined ? [] : [xml('after', {}, after)])),
-      );
-    const all = nodesOf(await get(xml('query', NS.discoItems))).nodes;
-    expect(all[0]).toBe('firehose');
-    expect(all).toHaveLength(4);
-    const paged: string[] = [];
-    for (let after: string | undefined; ;) {
-      const { nodes, last } = nodesOf(await get(page(after)));
-      if (nodes.length === 0) break;
-      paged.push(...nodes);
-      after = last;
-    }
-    expect(paged).toEqual(all);
-  });
-
-  it('describes a node and lists its items', async () => {
-    const { stores, get } = bench();
-    await openFeed(stores);
-    await look(stores, BLOG, [entryOf('a')]);
-    const info = (await get(xml('query', { xmlns: NS.discoInfo, node: BLOG }))).getChild('query')!;
-    expect(info.attrs['node']).toBe(BLOG);
-    expect(info.getChild('identity')?.attrs).toMatchObject({ category: 'pubsub', type: 'leaf' });
-    const fields = info.getChild('x', NS.data)!.getChildren('field');
-    const values = Object.fromEntries(fields.map((one) => [String(one.attrs['var']), one.getChildText('value')]));
-    expect(values).toMatchObject({
-      FORM_TYPE: `${NS.pubsub}#meta-data`,
-      'pubsub#num_subscribers': '0',
-      'hydrant#feed': BLOG,
-    });
-    const items = (await get(xml('query', { xmlns: NS.discoItems, node: BLOG })))
-      .getChild('query')!
-      .getChildren('item');
-    expect(items.map(({ attrs }) => String(attrs['name']))).toEqual([expect.stringMatching(/^[0-9a-f]{32}$/)]);
-  });
-});
-
-it('says what it is', async () => {
+it('says what it is, and not on what it runs', async () => {
   const query = (await bench().get(xml('query', NS.version))).getChild('query')!;
   expect([query.getChildText('name'), query.getChildText('version'), query.getChildText('os')]).toEqual([
     'Hydrant',
@@ -121,122 +74,98 @@ it('says what it is', async () => {
 });
 
 it('answers an XMPP ping', async () => {
-  expect((await bench().get(xml('ping', NS.ping))).attrs['type']).toBe('result');
+  const answer = await bench().get(xml('ping', NS.ping));
+  expect([answer.attrs['type'], answer.children]).toEqual(['result', []]);
 });
 
-describe('pubsub', () => {
-  it('subscribes under the name that was used, and sends the latest entry after the answer', async () => {
-    const { stores, notified, set } = bench();
-    await openFeed(stores);
-    await look(stores, BLOG, [entryOf('new'), entryOf('old')]);
-    const answer = await set(subscribe(BLOG));
-    expect(answer.getChild('pubsub')?.getChild('subscription')?.attrs).toEqual({
-      node: BLOG,
-      jid: ROMEO,
-      subscription: 'subscribed',
-    });
-    expect(notified.map(({ to, item }) => [to.jid, item.entry.id])).toEqual([[ROMEO, 'new']]);
-  });
+it('refuses what is no feed with the reason', async () => {
+  const request = pubsub(xml('subscribe', { node: 'https://broken.example/', jid: ROMEO }));
+  const error = (await bench().set(request)).getChild('error')!;
+  expect(error.attrs['type']).toBe('modify');
+  expect(error.getChild('not-acceptable', NS.stanzas)).toBeDefined();
+  expect(error.getChildText('text')).toBe('That is a picture');
+});
 
-  it('lists what the asking person holds, and nobody else’s', async () => {
-    const { stores, get, set } = bench();
-    await openFeed(stores);
-    await stores.subscriptions.add({ feed: 'firehose', jid: 'juliet@example.net', node: 'firehose', since: 0 });
-    await set(subscribe(BLOG, `${ROMEO}/orchard`));
-    await set(subscribe('firehose'));
-    const held = async (attrs: Record<string, string>) => {
-      const answer = await get(pubsub(xml('subscriptions', attrs)));
-      const list = answer.getChild('pubsub')!.getChild('subscriptions')!;
-      return list.getChildren('subscription').map(({ attrs: { node, jid } }) => `${String(node)} ${String(jid)}`);
-    };
-    expect((await held({})).sort()).toEqual([`firehose ${ROMEO}`, `${BLOG} ${ROMEO}/orchard`]);
-    expect(await held({ node: 'firehose' })).toEqual([`firehose ${ROMEO}`]);
-  });
-
-  it('gives the newest items, oldest first, or those asked for, and an empty list for what there is not', async () => {
-    const { stores, get } = bench();
-    await openFeed(stores);
-    await look(stores, BLOG, [entryOf('c'), entryOf('b'), entryOf('a')]);
-    const itemsOf = async (attrs: Record<string, string>, ...ids: string[]) => {
-      const answer = await get(pubsub(xml('items', { node: BLOG, ...attrs }, ...ids.map((id) => xml('item', { id })))));
-      return answer.getChild('pubsub')!.getChild('items')!.getChildren('item');
-    };
-    const titles = (items: Element[]) => items.map((item) => item.getChild('entry')?.getChildText('title'));
-    expect(titles(await itemsOf({}))).toEqual(['a', 'b', 'c']);
-    const two = await itemsOf({ max_items: '2' });
-    expect(titles(two)).toEqual(['b', 'c']);
-    expect(titles(await itemsOf({}, String(two[0]?.attrs['id'])))).toEqual(['b']);
-    expect(await itemsOf({}, 'nobody')).toEqual([]);
-  });
-
-  it('cuts an answer that would be too long for a stanza, and says so', async () => {
-    const { stores, get } = bench();
-    await openFeed(stores);
+describe('an answer that would be too long for a stanza', () => {
+  const COUNT = 12;
+  /** With entries of which not all fit into one answer, oldest first. */
+  async function withLongEntries() {
+    const one = bench();
     const long = (id: string) => ({ ...entryOf(id), content: { type: 'text' as const, value: 'x'.repeat(40_000) } });
-    await look(
-      stores,
-      BLOG,
-      Array.from({ length: 12 }, (_, n) => long(`entry ${n}`)),
-    );
-    const answer = (await get(pubsub(xml('items', { node: BLOG })))).getChild('pubsub')!;
-    const items = answer.getChild('items')!.getChildren('item');
-    expect(items.length).toBeGreaterThan(3);
-    expect(Buffer.byteLength(answer.toString())).toBeLessThan(262_144);
-    const set = answer.getChild('set', NS.rsm)!;
-    expect([set.getChildText('count'), set.getChildText('last')]).toEqual(['12', String(items.at(-1)?.attrs['id'])]);
-    // The newest are the ones that stay.
-    expect(items.at(-1)?.getChild('entry')?.getChildText('title')).toBe('entry 0');
-    expect(set.getChild('first')?.attrs['index']).toBe(String(12 - items.length));
-  });
-
-  it('gives a node in pages, forwards and backwards, until there is nothing more', async () => {
-    const { stores, get } = bench();
-    await openFeed(stores);
-    await look(
-      stores,
-      BLOG,
-      ['e', 'd', 'c', 'b', 'a'].map((id) => entryOf(id)),
-    );
-    async function pageOf(...set: Element[]) {
-      const envelope = pubsub(xml('items', { node: BLOG }));
-      envelope.append(xml('set', NS.rsm, xml('max', {}, '2'), ...set));
-      const answer = await get(envelope);
-      const page = answer.getChild('pubsub')?.getChild('set', NS.rsm);
-      const items = answer.getChild('pubsub')?.getChild('items')?.getChildren('item') ?? [];
+    const ids = Array.from({ length: COUNT }, (_, n) => `entry ${n}`);
+    await look(one.stores, BLOG, [...ids].reverse().map(long));
+    const items = async (page?: Element, ...wanted: string[]) => {
+      const list = xml('items', { node: BLOG }, ...wanted.map((id) => xml('item', { id: itemId(id) })));
+      const answer = (await one.get(pubsub(list, ...(page ? [page] : [])))).getChild('pubsub')!;
+      expect(Buffer.byteLength(answer.toString())).toBeLessThan(262_144);
+      const set = answer.getChild('set', NS.rsm)!;
       return {
-        answer,
-        titles: items.map((item) => item.getChild('entry')?.getChildText('title')),
-        first: page?.getChildText('first') ?? '',
-        last: page?.getChildText('last') ?? '',
-        index: page?.getChild('first')?.attrs['index'] as string | undefined,
-        count: page?.getChildText('count'),
+        titles: titlesIn(answer.getChild('items')!),
+        last: set.getChildText('last')!,
+        index: set.getChild('first')?.attrs['index'] as string | undefined,
+        count: set.getChildText('count'),
       };
+    };
+    return { ids, items };
+  }
+  const page = (...children: Element[]) => xml('set', NS.rsm, ...children);
+
+  it('has the newest of them, and says where they stand', async () => {
+    const { ids, items } = await withLongEntries();
+    const { titles, index, count } = await items();
+    expect(titles.length).toBeGreaterThan(3);
+    expect(titles).toEqual(ids.slice(-titles.length));
+    expect([index, count]).toEqual([String(COUNT - titles.length), String(COUNT)]);
+    expect(await items(page(xml('before')))).toMatchObject({ titles, index });
+  });
+
+  it('has the first of a page, whose rest is on the next one', async () => {
+    const { ids, items } = await withLongEntries();
+    const seen: (string | null | undefined)[] = [];
+    for (let cursor: string | undefined; seen.length < COUNT;) {
+      const part = await items(page(...(cursor ? [xml('after', {}, cursor)] : [])));
+      expect(part).toMatchObject({ index: String(seen.length), count: String(COUNT) });
+      expect(part.titles.length).toBeGreaterThan(0);
+      seen.push(...part.titles);
+      cursor = part.last;
     }
-    const one = await pageOf();
-    expect(one).toMatchObject({ titles: ['a', 'b'], index: '0', count: '5' });
-    const two = await pageOf(xml('after', {}, one.last));
-    expect(two).toMatchObject({ titles: ['c', 'd'], index: '2', count: '5' });
-    const three = await pageOf(xml('after', {}, two.last));
-    expect(three).toMatchObject({ titles: ['e'], index: '4', count: '5' });
-    expect(await pageOf(xml('after', {}, three.last))).toMatchObject({ titles: [], first: '', count: '5' });
-
-    const end = await pageOf(xml('before', {}));
-    expect(end).toMatchObject({ titles: ['d', 'e'], index: '3' });
-    expect(await pageOf(xml('before', {}, end.first))).toMatchObject({ titles: ['b', 'c'], index: '1' });
-
-    const error = (await pageOf(xml('after', {}, 'nobody'))).answer.getChild('error');
-    expect(error?.getChild('item-not-found', NS.stanzas)).toBeDefined();
+    expect(seen).toEqual(ids);
   });
+});
 
-  it('refuses what is no feed with the reason', async () => {
-    const error = (await bench().set(subscribe('https://blog.example/picture.png'))).getChild('error')!;
-    expect(error.attrs['type']).toBe('modify');
-    expect(error.getChild('not-acceptable', NS.stanzas)).toBeDefined();
-    expect(error.getChildText('text')).toBe('There is no feed');
+it('an item that cannot be shown costs no other item', async () => {
+  const hole = itemId('b');
+  const { stores, get, past } = bench(({ item }) => (published, node) => {
+    if (published.id === hole) throw new Unprovable('a hole in it');
+    return item(published, node);
   });
+  await look(
+    stores,
+    BLOG,
+    ['c', 'b', 'a'].map((id) => entryOf(id)),
+  );
+  const answer = await get(pubsub(xml('items', { node: BLOG })));
+  expect(titlesIn(answer.getChild('pubsub')!.getChild('items')!)).toEqual(['a', 'c']);
+  const stanzas = await past(xml('query', { xmlns: NS.mam, node: BLOG }));
+  expect(stanzas.map(({ name }) => name)).toEqual(['message', 'message', 'iq']);
+  expect(stanzas.at(-1)!.getChild('fin')!.getChild('set')!.getChildText('count')).toBe('3');
+});
 
-  it('names the feature that a refused verb would need', async () => {
-    const error = (await bench().set(pubsub(xml('create', {})))).getChild('error')!;
-    expect(error.getChild('unsupported', NS.pubsubErrors)?.attrs['feature']).toBe('create-nodes');
-  });
+it('the past of a node comes before the answer that it is complete', async () => {
+  const { stores, past } = bench();
+  await look(
+    stores,
+    BLOG,
+    ['b', 'a'].map((id) => entryOf(id)),
+  );
+  const stanzas = await past(xml('query', { xmlns: NS.mam, node: BLOG, queryid: 'q' }));
+  expect(stanzas.map(({ name, attrs }) => `${name} ${String(attrs['to'])}`)).toEqual([
+    `message ${ROMEO}`,
+    `message ${ROMEO}`,
+    `iq ${ROMEO}`,
+  ]);
+  expect(stanzas.slice(0, 2).map((message) => message.getChild('result')?.attrs['id'] as string)).toEqual(
+    ['a', 'b'].map(itemId),
+  );
+  expect(stanzas.at(-1)!.getChild('fin')!.attrs['complete']).toBe('true');
 });

@@ -131,7 +131,7 @@ it('whatever is asked, there is one answer', async () => {
     ['get', pubsub(xml('items', {})), 'bad-request', 'nodeid-required'],
     ['get', pubsub(xml('items', { node: 'nowhere' })), 'item-not-found'],
     ['get', pubsub(xml('items', { node: 'firehose', max_items: 'many' })), 'bad-request'],
-    ['get', pubsub(xml('affiliations', {})), 'feature-not-implemented', 'unsupported'],
+    ['get', pubsub(xml('items', { node: 'firehose', max_items: '0' })), 'bad-request'],
     ['set', pubsub(xml('publish', { node: 'firehose' })), 'feature-not-implemented', 'unsupported'],
     ['set', pubsub(xml('dance', {})), 'feature-not-implemented'],
     ['get', xml('query', { xmlns: 'http://jabber.org/protocol/disco#info', node: 'nowhere' }), 'item-not-found'],

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
+import { createAudiences } from '../../component/audience.js';
 import { createConnection, type Connection } from '../../component/connection.js';
 import { createDelivery, type Delivery } from '../../component/deliver.js';
 import { createEvents } from '../../component/event.js';
@@ -9,15 +10,22 @@ import { Unprovable } from '../../component/payload.js';
 import { compare } from '../../lib/changes.js';
 import { feedIdOf, itemIdOf, parseFeedUrl, type Entry, type FeedUrl } from '../../lib/domain.js';
 import type { Events } from '../../lib/events.js';
+import { defaultConfig } from '../../lib/node-config.js';
+import type { Node } from '../../lib/pubsub/nodes.js';
+import type { PublishedItem } from '../../lib/pubsub/reader.js';
 import { openRedis, ready, type RedisClient } from '../../lib/redis.js';
+import { redisDigests } from '../../lib/store/digests.js';
 import { redisFeeds, type FeedStore } from '../../lib/store/feeds.js';
 import { redisFirehose } from '../../lib/store/firehose.js';
 import { redisItems } from '../../lib/store/items.js';
 import { createKeys } from '../../lib/store/keys.js';
+import { redisLimits } from '../../lib/store/limits.js';
 import { redisLog } from '../../lib/store/log.js';
+import { redisNodes } from '../../lib/store/nodes.js';
 import { redisSubscriptions } from '../../lib/store/subscriptions.js';
 import { createInbox, type Inbox } from '../../prosody/inbox.js';
 import { startProsody, startRedis, type ProsodyServer, type RedisServer } from '../../prosody/servers.js';
+import { subscriptionOf } from '../support/stores.js';
 import { startTester, type Tester } from '../support/tester.js';
 
 // The pauses between the attempts to connect grow with each death of a young stream.
@@ -66,7 +74,7 @@ beforeEach(async () => {
   await feeds.register(HEALTHY);
   const subscriptions = redisSubscriptions(redis, keys);
   for (const url of [POISONED, HEALTHY]) {
-    await subscriptions.add({ feed: feedIdOf(url), jid: 'romeo@tester.localhost', node: url, since: 1 });
+    await subscriptions.put(subscriptionOf(feedIdOf(url), 'romeo@tester.localhost', { node: url }));
   }
 }, 60_000);
 
@@ -85,14 +93,32 @@ let delivery: Delivery;
 /** Delivery as it is, but for one entry that is rendered by `poison`. */
 function deliverWith(poison: (item: string) => string): void {
   const events = createEvents(prosody.domain, 61_440);
+  const isPoison = (item: PublishedItem) => 'entry' in item && item.entry.id === 'poison';
+  const subscriptions = redisSubscriptions(redis, keys);
+  const nodes = redisNodes(redis, keys);
   delivery = createDelivery({
     log: redisLog(redis, listener, keys),
     firehose: redisFirehose(redis, keys, Date.now),
-    subscriptions: redisSubscriptions(redis, keys),
+    subscriptions,
     connection,
-    render: (item, node) =>
-      item.entry.id === 'poison' ? poison(events.render(item, node)) : events.render(item, node),
-    address: events.address,
+    audience: createAudiences({
+      subscriptions,
+      async node(id): Promise<Node | undefined> {
+        const record = await nodes.get(id);
+        const config = defaultConfig();
+        return record && { id, kind: record.kind, name: id, record, defaults: config, config };
+      },
+      digests: redisDigests(redis, keys),
+      limits: redisLimits(redis, keys),
+      presences: { shows: () => [] },
+      rooms: { ready: () => Promise.resolve() },
+      events: {
+        ...events,
+        item: (item, node) => (isPoison(item) ? poison(events.item(item, node)) : events.item(item, node)),
+      },
+      configuration: () => '',
+      now: Date.now,
+    }),
     emit: (event, facts) => {
       if (event === 'quarantined') quarantined.push(facts as Events['quarantined']);
       if (event === 'bug') throw (facts as Events['bug']).error;

@@ -1,5 +1,5 @@
 import { afterEach, beforeAll, beforeEach, expect, it } from '@jest/globals';
-import { feedIdOf, parseFeedUrl } from '../../lib/domain.js';
+import { feedIdOf, itemIdOf, parseFeedUrl } from '../../lib/domain.js';
 import { openQuestions, openQueue, openWorker, type Jobs, type ProbeResult, type QueueName } from '../../lib/queues.js';
 import { redisAway, type RedisClient } from '../../lib/redis.js';
 import { createInbox } from '../../prosody/inbox.js';
@@ -197,6 +197,16 @@ it('the same question is asked once, for all who ask meanwhile and shortly after
     expect(await another.ask({ url: BLOG }, 10_000)).toEqual(FOUND);
   });
   expect(jobs.pending).toEqual([]);
+});
+
+it('each request to push is one of its own, even with the same entries', async () => {
+  const pushes = openQuestions('push', prompt, await redis.connect('patient'));
+  closing.push(pushes.close);
+  const pushed = { kind: 'committed', items: [itemIdOf(FEED, 'a')] } as const;
+  const { jobs } = await workerOf('push', () => Promise.resolve(pushed));
+  const ask = (id: string) => pushes.ask({ feed: FEED, entries: ['<entry/>'], id }, 10_000);
+  expect([await ask('one'), await ask('two')]).toEqual([pushed, pushed]);
+  expect(jobs.pending.map(({ id }) => id)).toEqual(['one', 'two']);
 });
 
 it('an answer is not given for ever: the world may have changed', async () => {

@@ -49,6 +49,15 @@ it('serves pages, raw bytes and trouble', async () => {
   expect((await fetch(server.url('/nowhere'))).status).toBe(404);
 });
 
+it('hides a feed behind something else, and shows it again', async () => {
+  const feed = server.feed('/feed', { format: 'rss', title: 'Feed' });
+  feed.hide({ status: 410 });
+  expect((await fetch(feed.url)).status).toBe(410);
+  feed.publish({ title: 'Hidden' });
+  feed.show();
+  expect(await (await fetch(feed.url)).text()).toContain('<title>Hidden</title>');
+});
+
 it('pings like a publisher', async () => {
   const pinged = server.handle('/ping', (request, response) => {
     request.setEncoding('utf8').on('data', (body: string) => response.end(body));

@@ -86,6 +86,11 @@ describe('a conditional GET', () => {
     },
   );
 
+  it('asks for what it is told to ask for', async () => {
+    const url = await serve((request, response) => void response.end(request.headers.accept));
+    expect(textOf(await bench({ accept: 'image/png' })({ url }))).toBe('image/png');
+  });
+
   it('tells of newer validators in a 304', async () => {
     const url = await serve((_, response) => void response.writeHead(304, { ETag: '"2"' }).end());
     const validators = { etag: '"2"' };
@@ -133,6 +138,47 @@ describe('redirects', () => {
     const fetched = await bench()({ url, validators: { etag: '"1"' } });
     expect(textOf(fetched)).toBe('/b?c "1"');
     expect(fetched).toMatchObject({ url: `${url}b?c` });
+  });
+
+  it.each([
+    ['all of them are', [301, 308], true],
+    ['one of them is not', [301, 302, 308], false],
+    ['the last one is not', [308, 307], false],
+    ['the first one is not', [303, 301], false],
+    ['there are none', [], false],
+  ])('are permanent when %s', async (_, statuses, isPermanent) => {
+    const url = await serve((request, response) => {
+      const hop = Number(request.url?.slice(1));
+      const status = statuses[hop];
+      if (status) response.writeHead(status, { Location: `/${hop + 1}` }).end();
+      else response.writeHead(request.headers['if-none-match'] ? 304 : 200).end('x');
+    });
+    const end = isPermanent ? { moved: `${url}${statuses.length}` } : {};
+    const from = parseFeedUrl(`${url}0`);
+    const { kind, moved } = (await bench()({ url: from })) as Extract<Fetched, { kind: 'fetched' }>;
+    expect({ kind, ...(moved !== undefined && { moved }) }).toEqual({ kind: 'fetched', ...end });
+    const unchanged = await bench()({ url: from, validators: { etag: '"1"' } });
+    expect(unchanged).toEqual({ kind: 'not-modified', ...end });
+  });
+
+  it('that lead back to where they began have moved nothing', async () => {
+    let asked = 0;
+    const url = await serve((request, response) => {
+      if (++asked > 2) response.end('x');
+      else response.writeHead(301, { Location: request.url === '/' ? '/there' : '/' }).end();
+    });
+    const fetched = await bench()({ url });
+    expect(fetched).toMatchObject({ kind: 'fetched', url });
+    expect(fetched).not.toHaveProperty('moved');
+  });
+
+  it('that fail have moved nothing', async () => {
+    const url = await serve((request, response) => {
+      if (request.url === '/') response.writeHead(301, { Location: '/there' }).end();
+      else response.writeHead(404).end();
+    });
+    const failed = { kind: 'failed', reason: 'http-status', status: 404, text: 'The server answered with status 404' };
+    expect(await bench()({ url })).toEqual(failed);
   });
 
   it('may write their target in UTF-8', async () => {

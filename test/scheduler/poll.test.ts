@@ -1,15 +1,19 @@
 import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
 import { feedIdOf, parseFeedUrl, type Entry, type Reading, type Target } from '../../lib/domain.js';
 import type { Events } from '../../lib/events.js';
+import { readDocument } from '../../scheduler/document.js';
 import { poll, probe, type PollDeps } from '../../scheduler/poll.js';
+import { push } from '../../scheduler/push.js';
 import { memoryStores, type Stores } from '../support/memory.js';
-import { BLOG, collect, entryOf, newest, NO_SOURCE } from '../support/stores.js';
+import { BLOG, collect, entriesOf, entryOf, look, newest, NO_SOURCE, subscriptionOf } from '../support/stores.js';
 
 const PAGE = parseFeedUrl('https://blog.example/');
 const FEED = feedIdOf(BLOG);
-const ROMEO = { feed: FEED, jid: 'romeo@example.net', node: BLOG, since: 1 };
+const ROMEO = subscriptionOf(FEED, 'romeo@example.net', { node: BLOG });
+const HOUR_MS = 3_600_000;
 
-const fresh = (...entries: readonly Entry[]): Reading => ({
+const fresh = (...entries: readonly Entry[]): Extract<Reading, { kind: 'fresh' }> => ({
   kind: 'fresh',
   entries,
   source: { ...NO_SOURCE, links: [{ rel: 'alternate', href: PAGE }] },
@@ -18,10 +22,12 @@ const fresh = (...entries: readonly Entry[]): Reading => ({
   url: BLOG,
 });
 const failed = (reason: 'dns' | 'not-a-feed'): Reading => ({ kind: 'failed', reason, text: 'No.' });
+const GONE: Reading = { kind: 'failed', reason: 'http-status', text: 'Gone.', status: 410 };
 
 /** Stores, and a world in which each URL shows what it is told to. */
 function bench() {
-  const stores = memoryStores();
+  const clock = { now: 1_000_000 };
+  const stores = memoryStores({ now: () => clock.now });
   const world = new Map<string, Reading>();
   const asked: Target[] = [];
   const told: Events['polled'][] = [];
@@ -33,17 +39,41 @@ function bench() {
     },
     bounds: { minSeconds: 60, maxSeconds: 900 },
     random: () => 0,
+    now: () => clock.now,
     emit: (event, facts) => {
       if (event === 'polled') told.push(facts as Events['polled']);
     },
   };
-  return { stores, world, asked, told, deps, look: () => poll(deps, FEED, 'schedule') };
+  return { clock, stores, world, asked, told, deps, look: () => poll(deps, FEED, 'schedule') };
 }
 
-const announced = async ({ log }: Stores) => {
-  const partitions = Array.from({ length: log.partitions }, (_, partition) => log.read(partition, '0', 100));
-  return (await Promise.all(partitions)).flat().map(({ entry, kind }) => `${kind} ${entry.id}`);
-};
+/** The same stores; before the call number `at` of any of them, something else happens. */
+function interrupted(stores: Stores, at: number, act: () => unknown): Stores {
+  let calls = 0;
+  const slowed = Object.entries(stores).map(([name, store]: [string, object]) => [
+    name,
+    new Proxy(store, {
+      get(target, key) {
+        const method = Reflect.get(target, key) as unknown;
+        if (typeof method !== 'function' || ['ofFeed', 'partitionOf'].includes(String(key))) return method;
+        return async (...args: unknown[]) => {
+          if (calls++ === at) await act();
+          return Reflect.apply(method, target, args) as unknown;
+        };
+      },
+    }),
+  ]);
+  return Object.fromEntries(slowed) as Stores;
+}
+
+const partitionsOf = ({ log }: Stores) => Array.from({ length: log.partitions }, (_, partition) => partition);
+
+async function logged(stores: Stores) {
+  return (await Promise.all(partitionsOf(stores).map((one) => stores.log.read(one, '0', 100)))).flat();
+}
+
+const announced = async (stores: Stores) =>
+  (await logged(stores)).map((record) => ('entry' in record ? `${record.kind} ${record.entry.id}` : record.kind));
 
 describe('a poll', () => {
   it('takes stock the first time, and announces what is new afterwards, once, oldest first', async () => {
@@ -52,7 +82,7 @@ describe('a poll', () => {
     world.set(BLOG, fresh(entryOf('b'), entryOf('a')));
     await look();
     expect(await announced(stores)).toEqual([]);
-    expect((await newest(stores, FEED, 9)).map(({ entry }) => entry.id)).toEqual(['b', 'a']);
+    expect(entriesOf(await newest(stores, FEED, 9)).map(({ id }) => id)).toEqual(['b', 'a']);
     world.set(BLOG, fresh(entryOf('d'), entryOf('c'), entryOf('b'), entryOf('a')));
     await look();
     await look();
@@ -135,6 +165,354 @@ describe('a poll', () => {
   });
 });
 
+describe('the state of a feed', () => {
+  const states = async (stores: Stores) =>
+    (await logged(stores)).flatMap((record) => (record.kind === 'status' ? [record.status] : []));
+
+  it('is told when it begins to fail, when it has failed for a day, and when it is back', async () => {
+    const { clock, stores, world, look } = bench();
+    await stores.feeds.register(BLOG);
+    world.set(BLOG, fresh());
+    await look();
+    const since = clock.now;
+    world.delete(BLOG);
+    for (const hours of [0, 1, 24, 25]) {
+      clock.now = since + hours * HOUR_MS;
+      await look();
+    }
+    world.set(BLOG, { kind: 'unchanged' });
+    for (let n = 0; n < 2; n++) await look();
+    const failure = { reason: 'dns', text: 'No.' };
+    expect(await states(stores)).toEqual([
+      { state: 'failing', since, failure, lasting: false },
+      { state: 'failing', since, failure, lasting: true },
+      { state: 'well', since: clock.now, lasting: true },
+    ]);
+  });
+
+  it('is told when it is gone, and when it comes back, ahead of what is new', async () => {
+    const { stores, world, look } = bench();
+    await stores.feeds.register(BLOG);
+    world.set(BLOG, fresh());
+    await look();
+    world.set(BLOG, GONE);
+    for (let n = 0; n < 4; n++) await look();
+    world.set(BLOG, fresh(entryOf('a')));
+    await look();
+    expect((await states(stores)).map(({ state }) => state)).toEqual(['failing', 'gone', 'well']);
+    expect((await announced(stores)).slice(-2)).toEqual(['status', 'new a']);
+  });
+
+  it('is failing when there is a page where the feed was', async () => {
+    const { stores, world, look } = bench();
+    await stores.feeds.register(BLOG);
+    world.set(BLOG, fresh());
+    await look();
+    world.set(BLOG, { kind: 'page', feeds: [PAGE] });
+    await look();
+    expect(await states(stores)).toMatchObject([{ state: 'failing', failure: { reason: 'not-a-feed' } }]);
+  });
+
+  it('is not told of a feed that was never read', async () => {
+    const { clock, stores, world, look } = bench();
+    await stores.feeds.register(BLOG);
+    for (const reading of [GONE, GONE, failed('dns'), fresh()]) {
+      world.set(BLOG, reading);
+      clock.now += 30 * HOUR_MS;
+      await look();
+    }
+    expect(await logged(stores)).toEqual([]);
+  });
+
+  it('is looked at once a day when it is gone', async () => {
+    const { clock, stores, world, look } = bench();
+    await stores.feeds.register(BLOG);
+    world.set(BLOG, GONE);
+    for (let n = 0; n < 2; n++) await look();
+    clock.now += 23 * HOUR_MS;
+    expect((await stores.feeds.count()).due).toBe(0);
+    clock.now += HOUR_MS;
+    expect((await stores.feeds.count()).due).toBe(1);
+  });
+});
+
+describe('a feed that moves for good', () => {
+  const THERE = parseFeedUrl('https://new.example/atom.xml');
+  const THITHER = feedIdOf(THERE);
+  const OLD = entryOf('old');
+  const moved = (...entries: readonly Entry[]): Reading => ({ ...fresh(...entries), url: THERE, moved: THERE });
+  const subscribers = (stores: Stores, feed = THITHER) => collect(stores.subscriptions.ofFeed(feed));
+
+  /** A feed with one entry and a subscriber, which has moved; so many looks have said so. */
+  async function moving(looks = 0) {
+    const all = bench();
+    const { stores, world, deps } = all;
+    const entries = [OLD];
+    const show = (...ids: readonly string[]) => {
+      entries.unshift(...ids.map((id) => entryOf(id)));
+      world.set(BLOG, moved(...entries));
+      world.set(THERE, { ...fresh(...entries), url: THERE });
+    };
+    await stores.feeds.register(BLOG);
+    world.set(BLOG, fresh(OLD));
+    await all.look();
+    await stores.subscriptions.put(ROMEO);
+    show();
+    for (let n = 0; n < looks; n++) await all.look();
+
+    const sent: string[] = [];
+    /** Has everything delivered that is in the log. */
+    async function deliver() {
+      for (const partition of partitionsOf(stores)) {
+        const records = await stores.log.read(partition, await stores.log.position(partition), 100);
+        for (const record of records) {
+          const what = 'entry' in record ? record.entry.id : record.kind;
+          const audience =
+            record.kind === 'deleted'
+              ? stores.subscriptions.departed(record)
+              : stores.subscriptions.ofFeed(record.feed);
+          for (const { jid, node } of await collect(audience)) sent.push(`${jid} ${node} ${what}`);
+        }
+        const last = records.at(-1);
+        if (last) await stores.log.acknowledge(partition, last.id, 1, { ms: 99 * HOUR_MS, records: 1_000 });
+      }
+    }
+    const lookThere = () => poll(deps, THITHER, 'schedule');
+    const isMoved = async () => (await stores.feeds.get(FEED)) === undefined;
+    return { ...all, show, deliver, lookThere, isMoved, sent };
+  }
+  const toRomeo = (...what: readonly string[]) => what.map((one) => `${ROMEO.jid} ${BLOG} ${one}`);
+
+  it('is counted as long as looks are sent to the same place', async () => {
+    const { stores, world, look } = await moving();
+    const count = async (reading: Reading) => {
+      world.set(BLOG, reading);
+      await look();
+      return (await stores.feeds.get(FEED))?.moving?.times ?? 0;
+    };
+    const elsewhere = parseFeedUrl('https://else.example/');
+    expect(await count(moved(OLD))).toBe(1);
+    expect(await count({ kind: 'unchanged', moved: THERE })).toBe(2);
+    expect(await count({ kind: 'unchanged', moved: elsewhere })).toBe(1);
+    expect(await count({ kind: 'unchanged' })).toBe(0);
+    expect(await count(moved(OLD))).toBe(1);
+    expect(await count(failed('dns'))).toBe(0);
+    expect(await stores.feeds.get(THITHER)).toBeUndefined();
+  });
+
+  it('is known at its new place after three looks, where nothing is announced', async () => {
+    const { stores, isMoved, asked } = await moving(3);
+    // The last of them needs everything, whether or not it has changed.
+    expect(asked.map((target) => 'body' in target)).toEqual([false, true, true, false]);
+    expect(entriesOf(await newest(stores, THITHER, 9))).toEqual([OLD]);
+    expect(await isMoved()).toBe(false);
+    expect(await logged(stores)).toEqual([]);
+  });
+
+  it('is then one with the feed there, which its subscribers follow under the name that they know', async () => {
+    const { stores, look, isMoved, deliver, sent } = await moving(3);
+    await look();
+    expect(await subscribers(stores)).toEqual([{ ...ROMEO, feed: THITHER }]);
+    expect(await isMoved()).toBe(true);
+    const announce = { feed: FEED, kind: 'deleted', announce: true, successor: { node: THITHER } };
+    expect(await logged(stores)).toMatchObject([announce]);
+    for (const address of [BLOG, PAGE]) expect(await stores.aliases.feedsOf(address)).toContain(THITHER);
+    await deliver();
+    expect(sent).toEqual(toRomeo('deleted'));
+  });
+
+  it('is at once one with a feed that was known before and knows the same', async () => {
+    const { stores, look: lookHere, isMoved } = await moving(2);
+    const juliet = subscriptionOf(THITHER, 'juliet@example.net');
+    await look(stores, THERE, [OLD]);
+    await stores.subscriptions.put(juliet);
+    await lookHere();
+    expect(await subscribers(stores)).toEqual([juliet, { ...ROMEO, feed: THITHER }]);
+    expect(await isMoved()).toBe(true);
+  });
+
+  it('tells its news first, and moves when they are delivered', async () => {
+    const { look, show, deliver, isMoved, lookThere, sent } = await moving(3);
+    show('a');
+    // The look that finds it, one that the other feed learns from, one that must wait for the delivery.
+    for (let n = 0; n < 3; n++) await look();
+    expect(await isMoved()).toBe(false);
+    await deliver();
+    await look();
+    expect(await isMoved()).toBe(true);
+    show('b');
+    await lookThere();
+    await deliver();
+    expect(sent.filter((one) => !one.endsWith('deleted'))).toEqual(toRomeo('a', 'b'));
+  });
+
+  it('waits for a delivery at its new place, which its subscribers would get again', async () => {
+    const { look, show, deliver, isMoved, lookThere, sent } = await moving(3);
+    show('a');
+    await look();
+    await deliver();
+    await lookThere();
+    await look();
+    expect(await isMoved()).toBe(false);
+    await deliver();
+    await look();
+    expect(await isMoved()).toBe(true);
+    await deliver();
+    expect(sent).toEqual(toRomeo('a', 'deleted'));
+  });
+
+  it('stays for the time being when the next look is sent elsewhere', async () => {
+    const { stores, world, look: lookHere, isMoved } = await moving(2);
+    await look(stores, THERE, [OLD]);
+    world.set(BLOG, { ...fresh(OLD), moved: PAGE });
+    await lookHere();
+    expect(await isMoved()).toBe(false);
+    expect(await subscribers(stores)).toEqual([]);
+  });
+
+  it('tells once what another look at it finds and tells in the middle', async () => {
+    const { stores, deps, look, show, deliver, isMoved, lookThere, sent } = await moving(3);
+    let isFirst = true;
+    const commit: PollDeps['feeds']['commit'] = async (what) => {
+      const result = await stores.feeds.commit(what);
+      if (!isFirst) return result;
+      isFirst = false;
+      show('a');
+      await look();
+      await deliver();
+      return result;
+    };
+    await poll({ ...deps, feeds: { ...stores.feeds, commit } }, FEED, 'schedule');
+    await lookThere();
+    await deliver();
+    expect(await isMoved()).toBe(false);
+    await look();
+    expect(await isMoved()).toBe(true);
+    await deliver();
+    expect(sent).toEqual(toRomeo('a', 'deleted'));
+  });
+
+  it('tells what is pushed to it in the middle', async () => {
+    const { stores, deps, look, deliver, isMoved, sent } = await moving(3);
+    const entries = [`<entry xmlns="http://www.w3.org/2005/Atom"><id>pushed</id><title>p</title></entry>`];
+    const copy: PollDeps['subscriptions']['copy'] = async (from, to) => {
+      await stores.subscriptions.copy(from, to);
+      await push({ ...deps, parse: readDocument }, { feed: FEED, entries, id: '1' });
+    };
+    await poll({ ...deps, subscriptions: { ...stores.subscriptions, copy } }, FEED, 'schedule');
+    expect(await isMoved()).toBe(false);
+    await deliver();
+    await look();
+    expect(await isMoved()).toBe(true);
+    await deliver();
+    expect(sent).toEqual(toRomeo('pushed', 'deleted'));
+  });
+
+  it('waits for a digest that holds something', async () => {
+    const { stores, look, isMoved } = await moving(3);
+    const digested = { ...ROMEO, subid: '2', options: { digest: true } };
+    await stores.subscriptions.put(digested);
+    await stores.digests.hold(digested, ['1-0'], HOUR_MS);
+    await look();
+    expect(await isMoved()).toBe(false);
+    await stores.digests.release(digested, '1-0');
+    await look();
+    expect(await isMoved()).toBe(true);
+  });
+
+  it.each([
+    ['it is configured', FEED, { maxItems: 5 }, undefined],
+    ['the feed there is configured', THITHER, { accessModel: 'whitelist' }, undefined],
+    ['it has an owner', FEED, {}, 'owner'],
+    ['somebody is not let in there', THITHER, {}, 'outcast'],
+  ] as const)('stays where it is when %s, and is read there as ever', async (_, node, config, affiliation) => {
+    const { stores, look: lookHere, isMoved, asked } = await moving(0);
+    await look(stores, THERE, [OLD]);
+    await stores.nodes.configure(node, config, false);
+    await stores.nodes.affiliate(node, 'juliet@example.net', affiliation);
+    for (let n = 0; n < 5; n++) await lookHere();
+    expect(await isMoved()).toBe(false);
+    expect(await subscribers(stores)).toEqual([]);
+    expect(asked.at(-1)).toHaveProperty('body');
+    await stores.nodes.configure(node, {}, false);
+    await stores.nodes.affiliate(node, 'juliet@example.net', undefined);
+    await lookHere();
+    expect(await isMoved()).toBe(true);
+  });
+
+  it('can move where a feed was that failed, which is then well', async () => {
+    const { stores, world, look: lookHere, lookThere, deliver, isMoved } = await moving(2);
+    await look(stores, THERE, [OLD]);
+    world.set(THERE, GONE);
+    for (let n = 0; n < 2; n++) await lookThere();
+    for (let n = 0; n < 2; n++) {
+      await lookHere();
+      await deliver();
+    }
+    expect(await isMoved()).toBe(true);
+    expect(await stores.feeds.get(THITHER)).toMatchObject({ failures: 0 });
+  });
+
+  // What may come between two steps of a look: its death, news, deliveries, looks at either feed.
+  const interruption = fc.record({
+    at: fc.nat({ max: 30 }),
+    by: fc.oneof(
+      fc.constant(['death' as const]),
+      fc.subarray(['news' as const, 'look' as const, 'lookThere' as const, 'deliver' as const], { minLength: 1 }),
+    ),
+  });
+  const deed = fc.oneof(
+    { weight: 4, arbitrary: fc.constant('look' as const) },
+    { weight: 2, arbitrary: fc.constantFrom('lookThere' as const, 'news' as const, 'deliver' as const) },
+  );
+
+  /** What Romeo is sent while all of this happens, and then nothing out of the ordinary, until the feed has moved. */
+  async function sentDuring(
+    history: readonly { readonly deed: string; readonly at?: number; readonly by?: readonly string[] }[],
+  ) {
+    const { stores, deps, look, lookThere, deliver, show, isMoved, sent } = await moving(2);
+    const published: string[] = [];
+    const news = () => show((published[published.length] = `entry ${published.length}`));
+    const deeds = { look, lookThere, deliver, news, death: () => Promise.reject(new Error('killed')) };
+    const run = async (...names: readonly string[]) => {
+      for (const name of names) await deeds[name as keyof typeof deeds]();
+    };
+    for (const { deed: name, at, by = [] } of history) {
+      if (name !== 'look' || at === undefined) await run(name);
+      else
+        await poll({ ...deps, ...interrupted(stores, at, () => run(...by)) }, FEED, 'schedule').catch(() => undefined);
+    }
+    for (let n = 0; n < 10 && !(await isMoved()); n++) await run('look', 'deliver');
+    await run('news', 'lookThere', 'deliver');
+    expect(await isMoved()).toBe(true);
+    return { published, sent: sent.map((one) => one.slice(`${ROMEO.jid} ${BLOG} `.length)) };
+  }
+
+  it('neither loses an entry nor tells it twice, whatever is published, looked at and delivered meanwhile', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.record({ deed }), { maxLength: 16 }), async (history) => {
+        const { published, sent } = await sentDuring(history);
+        expect(sent.toSorted()).toEqual([...published, 'deleted'].toSorted());
+      }),
+    );
+  });
+
+  it('loses nothing and moves once, also when looks at one feed meet looks at the other, or die anywhere', async () => {
+    const look = fc.oneof(
+      fc.record({ deed }),
+      interruption.map((more) => ({ deed: 'look' as const, ...more })),
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(look, { maxLength: 16 }), async (history) => {
+        const { published, sent } = await sentDuring(history);
+        expect([...new Set(sent)].toSorted()).toEqual([...published, 'deleted'].toSorted());
+        expect(sent.filter((what) => what === 'deleted')).toHaveLength(1);
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+});
+
 describe('a probe', () => {
   it('makes a feed known with what it holds', async () => {
     const { stores, world, deps } = bench();
@@ -168,7 +546,7 @@ it('subscribers of a page that was too slow to be looked at are handed over to i
   const { stores, world, deps } = bench();
   const page = feedIdOf(PAGE);
   await stores.feeds.register(PAGE);
-  await stores.subscriptions.add({ ...ROMEO, feed: page, node: PAGE });
+  await stores.subscriptions.put({ ...ROMEO, feed: page, node: PAGE });
   world.set(PAGE, { kind: 'page', feeds: [BLOG] });
   world.set(BLOG, fresh(entryOf('a')));
   await poll(deps, page, 'schedule');

@@ -48,6 +48,17 @@ describe('a look at a URL', () => {
     expect(await read(FEED, { body: hash(FEED) })).toEqual({ kind: 'unchanged', validators: VALIDATORS });
   });
 
+  it('finds that the feed has moved for good, whether or not it has changed', async () => {
+    const moved = parseFeedUrl('https://moved.example/feed');
+    const fetched: Fetched = {
+      ...{ kind: 'fetched', bytes: new Uint8Array(Buffer.from(FEED)), contentType: '', link: '' },
+      ...{ validators: VALIDATORS, url: moved, moved },
+    };
+    expect(await read({ ...fetched, bytes: fetched.bytes.slice() })).toMatchObject({ kind: 'fresh', moved });
+    expect(await read(fetched, { body: hash(FEED) })).toEqual({ kind: 'unchanged', validators: VALIDATORS, moved });
+    expect(await read({ kind: 'not-modified', moved })).toEqual({ kind: 'unchanged', moved });
+  });
+
   it('is told that nothing changed', async () => {
     expect(await read({ kind: 'not-modified' })).toEqual({ kind: 'unchanged' });
     expect(await read({ kind: 'not-modified', validators: VALIDATORS })).toEqual({

@@ -47,8 +47,11 @@ const SETTINGS = {
   XMPP_ADMINS: 'admin@tester.localhost,admin@localhost',
 };
 
-/** Starts everything and waits until it is healthy. `settings` are Hydrant's, and win over the rig's. */
-export async function startRig(settings: Readonly<Record<string, string>> = {}): Promise<Rig> {
+/**
+ * Starts everything and waits until it is healthy. `settings` are Hydrant's, and win over the rig's; `more` are lines of
+ * Lua that follow Prosody's configuration.
+ */
+export async function startRig(settings: Readonly<Record<string, string>> = {}, more?: string): Promise<Rig> {
   const dir = await mkdtemp(join(tmpdir(), 'hydrant-rig-'));
   await mkdir(join(dir, 'logs'));
   const logFile = (name: string) => join(dir, 'logs', `${name}.log`);
@@ -67,7 +70,10 @@ export async function startRig(settings: Readonly<Record<string, string>> = {}):
   try {
     const [redis, prosody, feeds, port] = await Promise.all([
       startRedis({ dir: join(dir, 'redis'), logFile: logFile('redis') }).then(keep),
-      startProsody({ dir: join(dir, 'prosody'), tester: true, logFile: logFile('prosody') }).then(keep),
+      startProsody({
+        ...{ dir: join(dir, 'prosody'), tester: true, logFile: logFile('prosody') },
+        ...(more !== undefined && { more }),
+      }).then(keep),
       startFeedServer().then(keep),
       freePort(),
     ]);

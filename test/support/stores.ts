@@ -11,16 +11,23 @@ import {
   type FeedId,
   type FeedUrl,
   type Item,
+  type NodeKey,
   type Source,
+  type Subscription,
 } from '../../lib/domain.js';
 import { openRedis, ready, type RedisClient } from '../../lib/redis.js';
 import { redisAliases } from '../../lib/store/aliases.js';
+import { redisContacts, redisRooms } from '../../lib/store/contacts.js';
+import { redisDigests } from '../../lib/store/digests.js';
 import { redisFeeds } from '../../lib/store/feeds.js';
 import { redisFirehose } from '../../lib/store/firehose.js';
 import { redisItems } from '../../lib/store/items.js';
 import { createKeys } from '../../lib/store/keys.js';
 import { redisLeases } from '../../lib/store/lease.js';
+import { redisLimits } from '../../lib/store/limits.js';
 import { redisLog } from '../../lib/store/log.js';
+import { redisNodes } from '../../lib/store/nodes.js';
+import { redisPictures } from '../../lib/store/pictures.js';
 import { redisSnapshots } from '../../lib/store/snapshots.js';
 import { redisSubscriptions } from '../../lib/store/subscriptions.js';
 import { startRedis, type RedisServer } from '../../prosody/servers.js';
@@ -31,14 +38,20 @@ export function redisStores(redis: RedisClient, listener: RedisClient, options: 
   const { now = Date.now, random = Math.random, itemsPerNode = 20, partitions = 4 } = options;
   const keys = createKeys(partitions);
   return {
+    nodes: redisNodes(redis, keys),
     feeds: redisFeeds(redis, keys, { itemsPerNode, now, random }),
     items: redisItems(redis, keys),
     log: redisLog(redis, listener, keys),
     firehose: redisFirehose(redis, keys, now),
     subscriptions: redisSubscriptions(redis, keys),
+    digests: redisDigests(redis, keys),
+    limits: redisLimits(redis, keys),
+    contacts: redisContacts(redis, keys),
+    rooms: redisRooms(redis, keys),
     aliases: redisAliases(redis, keys, now),
     leases: redisLeases(redis, keys),
     snapshots: redisSnapshots(redis, keys),
+    pictures: redisPictures(redis, keys),
   };
 }
 
@@ -138,6 +151,26 @@ export async function until(condition: () => Promise<boolean>): Promise<void> {
     await new Promise(setImmediate);
   }
 }
+
+/** Of a feed's items. */
+export const entriesOf = (items: readonly Item[]): Entry[] =>
+  items.flatMap((item) => ('entry' in item ? item.entry : []));
+
+/** A plain subscription, as somebody makes it who says nothing else. */
+export const subscriptionOf = (
+  feed: NodeKey,
+  jid = 'romeo@example.net',
+  more: Partial<Subscription> = {},
+): Subscription => ({
+  feed,
+  jid,
+  subid: '1',
+  node: feed,
+  since: 1,
+  state: 'subscribed',
+  options: {},
+  ...more,
+});
 
 export async function collect<T>(pages: AsyncIterable<readonly T[]>): Promise<T[]> {
   const all: T[] = [];

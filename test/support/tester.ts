@@ -38,7 +38,7 @@ export async function startTester(server: string, secret: string, service: strin
   link.on('error', () => undefined);
   link.on('connect', () => link.socket.setEncoding('utf8'));
   link.on('stanza', (stanza: Element) => {
-    if (stanza.is('message')) followers.get(String(stanza.attrs['to']).split('/')[0]!)?.receive(stanza);
+    if (!stanza.is('iq')) followers.get(String(stanza.attrs['to']).split('/')[0]!)?.receive(stanza);
   });
   await link.start();
 

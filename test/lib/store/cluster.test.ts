@@ -6,7 +6,16 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, beforeEach, expect, it } from '@jest/globals';
 import { Cluster } from 'ioredis';
-import { FIREHOSE, feedIdOf, itemIdOf, parseFeedUrl, type FeedUrl, type Subscription } from '../../../lib/domain.js';
+import {
+  FIREHOSE,
+  feedIdOf,
+  itemIdOf,
+  ownNodeIdOf,
+  parseFeedUrl,
+  type FeedUrl,
+  type ItemId,
+  type Subscription,
+} from '../../../lib/domain.js';
 import { openQuestions, openQueue, openWorker } from '../../../lib/queues.js';
 import { durabilityProblems, openRedis, ready, redisAway, type RedisClient, type Temper } from '../../../lib/redis.js';
 import { openKeys } from '../../../lib/store/keys.js';
@@ -20,6 +29,7 @@ const PARTITIONS = 16;
 const HOUR_MS = 3_600_000;
 const KEEP = { ms: HOUR_MS, records: 10_000 };
 const SLOTS = 16_384;
+const ROMEO = { jid: 'romeo@example.net', subid: 'balcony', since: 1, state: 'subscribed', options: {} } as const;
 
 interface Node {
   readonly url: string;
@@ -134,7 +144,7 @@ it('every feed is committed whole, whatever the partition', async () => {
   const stores = open();
   for (const url of feeds(60)) {
     await openFeed(stores, url);
-    await stores.subscriptions.add({ feed: feedIdOf(url), jid: 'romeo@example.net', node: url, since: 1 });
+    await stores.subscriptions.put({ ...ROMEO, feed: feedIdOf(url), node: url });
     expect(await look(stores, url, [entryOf('b'), entryOf('a')])).toBe('committed');
     expect(await look(stores, url, [entryOf('b', 'better')])).toBe('committed');
   }
@@ -142,7 +152,9 @@ it('every feed is committed whole, whatever the partition', async () => {
   expect(records).toHaveLength(180);
   expect(new Set(records.map(({ partition }) => partition)).size).toBe(PARTITIONS);
   for (const url of feeds(60)) {
-    const kinds = records.filter((record) => record.url === url).map(({ entry, kind }) => [entry.id, kind]);
+    const kinds = records.flatMap((record) =>
+      'entry' in record && record.url === url ? [[record.entry.id, record.kind]] : [],
+    );
     expect(kinds).toEqual([
       ['a', 'new'],
       ['b', 'new'],
@@ -162,13 +174,58 @@ it('one of many commits from the same version goes through', async () => {
 });
 
 it('the schedule hands out every feed once, and the directory shows them all', async () => {
-  const { feeds: store } = open();
+  const { feeds: store, nodes: directory } = open();
   for (const url of feeds(40)) await store.register(url);
   const ids = feeds(40).map(feedIdOf).sort();
   expect((await store.lease(100, HOUR_MS)).sort()).toEqual(ids);
   expect(await store.lease(100, HOUR_MS)).toEqual([]);
-  expect((await store.list(undefined, 100)).map(({ id }) => id).sort()).toEqual(ids);
+  expect((await directory.page({ limit: 100 }))?.entries.map(({ id }) => id).sort()).toEqual(ids);
+  expect(await directory.page({ limit: 5, after: ids[0]! })).toMatchObject({ count: 40 });
   expect(await store.ping(ids[0]!, HOUR_MS)).toMatchObject({ delayMs: 0 });
+});
+
+it('nodes are made, configured, published to and deleted, on whichever nodes of Redis these are', async () => {
+  const stores = open();
+  const { nodes: store, items, subscriptions } = stores;
+  const names = Array.from({ length: 40 }, (_, i) => `node ${i}`);
+  const ids = names.map(ownNodeIdOf);
+  for (const [i, name] of names.entries()) {
+    const id = ids[i]!;
+    expect(await store.create(name, 'juliet@example.com', { itemExpire: 60 })).toBe(true);
+    await store.affiliate(id, 'juliet@example.com', 'owner');
+    await subscriptions.put({ ...ROMEO, feed: id, node: name });
+    for (const item of ['a', 'b', 'c', 'd'] as ItemId[]) {
+      const published = { id: item, payload: '<a/>', publisher: 'juliet@example.com' };
+      expect(await items.publish(id, [published], { persist: true, keep: 10, announce: true })).toBe(true);
+    }
+    expect(await items.retract(id, ['a' as ItemId], true)).toEqual(['a']);
+    expect(await store.configure(id, { type: 'urn:example:custom', itemExpire: 60, maxItems: 2 }, true)).toBe(true);
+    expect((await items.page(id, { limit: 10 }, 'creation'))?.entries.map((one) => one.id)).toEqual(['c', 'd']);
+    expect(await items.retractOlder(id, HOUR_MS, true)).toBe(0);
+    await items.purge(id, true);
+  }
+  const filter = { types: ['urn:example:custom'], usual: 'http://www.w3.org/2005/Atom', isExcluding: false };
+  for (const part of [await store.page({ limit: 100 }), await store.page({ limit: 100 }, filter)]) {
+    expect(part?.entries.map(({ id }) => id).sort()).toEqual([...ids].sort());
+  }
+  expect((await store.affiliationsOf('juliet@example.com')).map(({ id }) => id).sort()).toEqual([...ids].sort());
+  expect(await store.expiring(100)).toHaveLength(40);
+  await store.affiliate(FIREHOSE, 'juliet@example.com', 'owner');
+  await store.configure(FIREHOSE, { title: 'All' }, false);
+  expect(await store.get(FIREHOSE)).toMatchObject({ config: { title: 'All' } });
+
+  for (const id of ids) expect(await store.delete(id, { announce: true, successor: { node: ids[0]! } })).toBe(true);
+  expect(await store.page({ limit: 100 })).toEqual({ entries: [], index: 0, count: 0 });
+  expect(await store.affiliationsOf('juliet@example.com')).toEqual([{ id: FIREHOSE, affiliation: 'owner' }]);
+  for (const id of ids) expect(await store.successor(id)).toEqual({ node: ids[0] });
+  const records = await logged(stores);
+  expect(records).toHaveLength(40 * 8);
+  const deleted = records.flatMap((record) => (record.kind === 'deleted' ? [record] : []));
+  for (const record of deleted) {
+    expect(await collect(subscriptions.departed(record))).toMatchObject([{ jid: ROMEO.jid }]);
+    await stores.log.quarantine(record, 'not-well-formed', 1);
+  }
+  expect(deleted).toHaveLength(40);
 });
 
 it('the log is worked off, fenced and put into quarantine', async () => {
@@ -223,25 +280,77 @@ it('the firehose is numbered without gaps', async () => {
   const latest = (await stores.firehose.page({ limit: 1, before: '' }))?.entries[0];
   expect(latest?.number).toBe(60);
   expect(await stores.log.at(latest!.partition, latest!.id)).toBeDefined();
+  const part = await stores.firehose.between(0, undefined, { limit: 1, before: '' });
+  expect(part).toMatchObject({ entries: [latest], index: 59, count: 60 });
+  await stores.firehose.trim(-HOUR_MS, ({ number }) => number <= 10);
+  expect((await stores.firehose.between(0, undefined, { limit: 1 }))?.count).toBe(50);
 });
 
 it('subscriptions have both their sides, on whichever nodes these are', async () => {
   const { subscriptions } = open();
   const nodeIds: Subscription['feed'][] = [...feeds(30).map(feedIdOf), FIREHOSE];
   const held: Subscription[] = nodeIds.map((feed, i) => ({
+    ...ROMEO,
     feed,
     jid: `romeo@example.net/${i}`,
     node: `${i}`,
     since: i,
+    state: i % 2 === 0 ? 'subscribed' : 'pending',
+    options: { expire: i },
   }));
-  for (const one of held) expect(await subscriptions.add(one)).toBe(true);
+  for (const one of held) expect(await subscriptions.put(one)).toBe(true);
   expect(await subscriptions.ofPerson('romeo@example.net')).toEqual(held);
-  for (const one of held) expect(await collect(subscriptions.ofFeed(one.feed))).toEqual([one]);
+  for (const one of held) {
+    expect(await collect(subscriptions.ofFeed(one.feed))).toEqual([one]);
+    expect(await subscriptions.page(one.feed, { limit: 1, before: '' })).toEqual({
+      entries: [one],
+      index: 0,
+      count: 1,
+    });
+  }
+  expect((await subscriptions.expired(100)).map(({ jid }) => jid).sort()).toEqual(held.map(({ jid }) => jid).sort());
+  expect(await subscriptions.pendingNodes()).toHaveLength(15);
   const [first, second] = feeds(2).map(feedIdOf);
+  await subscriptions.copy(first!, second!);
+  expect(await subscriptions.countOfPerson('romeo@example.net')).toBe(32);
   await subscriptions.move(first!, second!);
   expect(await subscriptions.countOfFeed(second!)).toBe(2);
-  expect(await subscriptions.remove(FIREHOSE, 'romeo@example.net/30')).toBe(true);
+  expect(await subscriptions.remove({ ...ROMEO, feed: FIREHOSE, jid: 'romeo@example.net/30' })).toBe(true);
   expect(await subscriptions.countOfPerson('romeo@example.net')).toBe(30);
+});
+
+it('who was subscribed to nodes that are deleted is forgotten on both sides', async () => {
+  const stores = open();
+  const { subscriptions, nodes } = stores;
+  const held = feeds(12).map((url): Subscription => ({ ...ROMEO, feed: feedIdOf(url), node: url }));
+  for (const url of feeds(12)) await openFeed(stores, url);
+  for (const one of held) await subscriptions.put(one);
+  for (const url of feeds(12)) await nodes.delete(feedIdOf(url), { announce: true });
+  const records = (await logged(stores)).flatMap((record) => (record.kind === 'deleted' ? [record] : []));
+  expect(records).toHaveLength(12);
+  for (const record of records) {
+    const one = held.find(({ feed }) => feed === record.feed);
+    expect(await collect(subscriptions.departed(record))).toEqual([one]);
+    await subscriptions.forget(record);
+    expect(await collect(subscriptions.departed(record))).toEqual([]);
+  }
+  expect(await subscriptions.countOfPerson('romeo@example.net')).toBe(0);
+});
+
+it('digests, limits and contacts are kept, on whichever nodes these are', async () => {
+  const { digests, limits, contacts } = open();
+  const held = [...feeds(30).map(feedIdOf), FIREHOSE] as const;
+  for (const feed of held) {
+    const key = { ...ROMEO, feed };
+    await digests.hold(key, ['000000000001', '000000000002'], 0);
+    await digests.release(key, '000000000001');
+    expect(await digests.held(key, 10)).toEqual(['000000000002']);
+    expect(await limits.allow(key, '000000000001', 1)).toBe(true);
+    expect(await limits.allow(key, '000000000002', 1)).toBe(false);
+  }
+  expect((await digests.due(100)).map(({ feed }) => feed).sort()).toEqual([...held].sort());
+  expect(await contacts.add('romeo@example.net')).toBe(true);
+  expect(await collect(contacts.all())).toEqual(['romeo@example.net']);
 });
 
 it('aliases, leases, snapshots and the number of partitions are kept', async () => {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import {
   contentHash,
+  FIREHOSE,
   feedIdOf,
   itemIdOf,
   nodeIdOf,
@@ -13,12 +14,14 @@ import type { Stores } from '../../support/memory.js';
 import {
   BLOG,
   contract,
+  entriesOf,
   entryOf,
   look,
   newest,
   NO_SOURCE,
   openFeed,
   redisStores,
+  subscriptionOf,
   throwawayRedis,
   until,
 } from '../../support/stores.js';
@@ -36,6 +39,9 @@ async function logged({ log }: Stores) {
   return (await Promise.all(partitions)).flat();
 }
 
+/** The ids of the entries that the node holds, the newest first. */
+const shown = async (stores: Stores) => entriesOf(await newest(stores, ID, 100)).map(({ id }) => id);
+
 /** All that a commit may write. */
 async function everything(stores: Stores) {
   const { feeds, items } = stores;
@@ -48,19 +54,21 @@ async function everything(stores: Stores) {
   };
 }
 
+const freshOutcome = (...ids: string[]): Commit['outcome'] => ({
+  kind: 'fresh',
+  source: NO_SOURCE,
+  validators: { etag: '"1"' },
+  body: 'hash',
+  changes: {
+    touched: [],
+    changes: ids.map((id) => ({ item: item(id), hash: 'h', kind: 'new', entry: entryOf(id) })),
+  },
+});
+
 const freshWith = (feed: Feed, ...ids: string[]): Commit => ({
   feed,
   nextMs: HOUR_MS,
-  outcome: {
-    kind: 'fresh',
-    source: NO_SOURCE,
-    validators: { etag: '"1"' },
-    body: 'hash',
-    changes: {
-      touched: [],
-      changes: ids.map((id) => ({ item: item(id), hash: 'h', kind: 'new', entry: entryOf(id) })),
-    },
-  },
+  outcome: freshOutcome(...ids),
 });
 
 contract((open) => {
@@ -123,7 +131,7 @@ contract((open) => {
       expect(feed?.source).toEqual(NO_SOURCE);
       expect(feed?.read).toBeGreaterThanOrEqual(before.read!);
       expect(known).toEqual(new Map([item('a'), item('b')].map((id) => [id, 'h'])));
-      expect(items.map(({ entry }) => entry)).toEqual([entryOf('b'), entryOf('a')]);
+      expect(entriesOf(items)).toEqual([entryOf('b'), entryOf('a')]);
       expect(log).toEqual(
         ['a', 'b'].map((id) => ({
           id: expect.stringMatching(/^\d+-\d+$/),
@@ -200,7 +208,7 @@ contract((open) => {
     it('is kept for retrieval and announced to nobody', async () => {
       const stores = await open();
       await look(stores, BLOG, [entryOf('c'), entryOf('b'), entryOf('a')]);
-      expect((await newest(stores, ID, 10)).map(({ entry }) => entry.id)).toEqual(['c', 'b', 'a']);
+      expect(await shown(stores)).toEqual(['c', 'b', 'a']);
       expect(await logged(stores)).toEqual([]);
     });
 
@@ -208,7 +216,7 @@ contract((open) => {
       const stores = await open({ itemsPerNode: 2 });
       const all = ['e', 'd', 'c', 'b', 'a'].map((id) => entryOf(id));
       await look(stores, BLOG, all);
-      expect((await newest(stores, ID, 10)).map(({ entry }) => entry)).toEqual([entryOf('e'), entryOf('d')]);
+      expect(entriesOf(await newest(stores, ID, 10))).toEqual([entryOf('e'), entryOf('d')]);
       expect(
         (
           await stores.feeds.known(
@@ -224,7 +232,7 @@ contract((open) => {
     it('has its latest entry announced to those who subscribed before', async () => {
       const stores = await open();
       await stores.feeds.register(BLOG);
-      await stores.subscriptions.add({ feed: ID, jid: 'romeo@example.net', node: BLOG, since: 1 });
+      await stores.subscriptions.put(subscriptionOf(ID));
       await look(stores, BLOG, [entryOf('c'), entryOf('b'), entryOf('a')]);
       expect(await logged(stores)).toMatchObject([{ kind: 'first', item: item('c') }]);
       expect(await newest(stores, ID, 10)).toHaveLength(3);
@@ -232,7 +240,7 @@ contract((open) => {
 
     it('announces nothing because of a subscriber of another feed', async () => {
       const stores = await open();
-      await stores.subscriptions.add({ feed: 'firehose', jid: 'romeo@example.net', node: 'firehose', since: 1 });
+      await stores.subscriptions.put(subscriptionOf(FIREHOSE));
       await look(stores, BLOG, [entryOf('a')]);
       expect(await logged(stores)).toEqual([]);
     });
@@ -244,14 +252,14 @@ contract((open) => {
       await openFeed(stores);
       await look(stores, BLOG, [entryOf('b'), entryOf('a')]);
       await look(stores, BLOG, [entryOf('b'), entryOf('a', 'better')]);
-      expect((await newest(stores, ID, 10)).map(({ id, entry }) => [id, entry.title?.value])).toEqual([
-        [item('a'), 'better'],
-        [item('b'), 'b'],
+      expect(await newest(stores, ID, 10)).toMatchObject([
+        { id: item('a'), entry: entryOf('a', 'better') },
+        { id: item('b'), entry: entryOf('b') },
       ]);
-      expect((await logged(stores)).map(({ item: of, kind }) => [of, kind])).toEqual([
-        [item('a'), 'new'],
-        [item('b'), 'new'],
-        [item('a'), 'edited'],
+      expect(await logged(stores)).toMatchObject([
+        { item: item('a'), kind: 'new' },
+        { item: item('b'), kind: 'new' },
+        { item: item('a'), kind: 'edited' },
       ]);
       expect((await stores.feeds.known(ID, [item('a')])).get(item('a'))).toBe(contentHash(entryOf('a', 'better')));
     });
@@ -279,12 +287,12 @@ contract((open) => {
       await openFeed(stores);
       const all = ['e', 'd', 'c', 'b', 'a'].map((id) => entryOf(id));
       await look(stores, BLOG, all);
-      expect((await newest(stores, ID, 10)).map(({ entry }) => entry.id)).toEqual(['e', 'd', 'c']);
+      expect(await shown(stores)).toEqual(['e', 'd', 'c']);
       expect(await stores.items.byId(ID, [item('a'), item('e')])).toMatchObject([{ id: item('e') }]);
       await look(stores, BLOG, all);
       expect(await logged(stores)).toHaveLength(5);
       await look(stores, BLOG, [entryOf('f')]);
-      expect((await newest(stores, ID, 10)).map(({ entry }) => entry.id)).toEqual(['f', 'e', 'd']);
+      expect(await shown(stores)).toEqual(['f', 'e', 'd']);
     });
 
     it('comes back as it was, whatever it holds', async () => {
@@ -297,8 +305,8 @@ contract((open) => {
         truncated: true as const,
       };
       await look(stores, BLOG, [entry]);
-      expect((await newest(stores, ID, 1))[0]?.entry).toEqual(entry);
-      expect((await logged(stores))[0]?.entry).toEqual(entry);
+      expect(entriesOf(await newest(stores, ID, 1))).toEqual([entry]);
+      expect(await logged(stores)).toEqual([expect.objectContaining({ entry })]);
     });
   });
 
@@ -321,6 +329,7 @@ contract((open) => {
         polled: after.polled,
         failures: 2,
         failure,
+        failing: after.failing,
       });
       expect(after.polled).toBeGreaterThanOrEqual(before.polled!);
       expect(await logged(stores)).toHaveLength(1);
@@ -334,6 +343,24 @@ contract((open) => {
       const feed = await stores.feeds.get(ID);
       expect(feed?.failures).toBe(0);
       expect(feed).not.toHaveProperty('failure');
+      expect(feed).not.toHaveProperty('failing');
+    });
+
+    it('has the feed failing since the first one in a row', async () => {
+      const stores = await open();
+      await openFeed(stores);
+      await failed(stores);
+      const first = (await stores.feeds.get(ID))!;
+      expect(first.failing).toBe(first.polled);
+      await until(async () => Date.now() > first.failing!);
+      await failed(stores);
+      const second = (await stores.feeds.get(ID))!;
+      expect(second.polled).toBeGreaterThan(first.polled!);
+      expect(second.failing).toBe(first.failing);
+      await stores.feeds.commit({ feed: second, nextMs: HOUR_MS, outcome: { kind: 'unchanged' } });
+      expect(await stores.feeds.get(ID)).not.toHaveProperty('failing');
+      await failed(stores);
+      expect((await stores.feeds.get(ID))?.failing).toBeGreaterThan(first.failing!);
     });
 
     it('before the feed was ever read leaves it unread', async () => {
@@ -342,6 +369,160 @@ contract((open) => {
       await failed(stores);
       expect(await stores.feeds.get(ID)).not.toHaveProperty('read');
       expect(await stores.feeds.get(ID)).toHaveProperty('polled');
+    });
+  });
+
+  describe('the state of a feed', () => {
+    const failure = { reason: 'http-status', text: 'The server answered 410', status: 410 } as const;
+    const gone = { state: 'gone', failure } as const;
+    const outcomes: readonly Commit['outcome'][] = [
+      { kind: 'failed', failure, status: gone },
+      { kind: 'unchanged', status: gone },
+      { ...freshOutcome('a', 'b'), status: gone },
+    ];
+
+    it.each(outcomes)(
+      'is told by one record, ahead of the entries, when a look that is $kind says so',
+      async (outcome) => {
+        const stores = await open();
+        await openFeed(stores);
+        await stores.feeds.commit({ feed: (await stores.feeds.get(ID))!, nextMs: HOUR_MS, outcome });
+        const [record, ...others] = await logged(stores);
+        const { id, partition } = record!;
+        expect(record).toEqual({ id, partition, feed: ID, url: BLOG, kind: 'status', status: gone });
+        expect(others).toMatchObject(outcome.kind === 'fresh' ? [{ item: item('a') }, { item: item('b') }] : []);
+      },
+    );
+
+    it('is not told by a commit that is refused', async () => {
+      const stores = await open();
+      await openFeed(stores);
+      const stale = (await stores.feeds.get(ID))!;
+      await look(stores, BLOG, []);
+      const told = { feed: stale, nextMs: HOUR_MS, told: 'gone', outcome: outcomes[0]! } as const;
+      expect(await stores.feeds.commit(told)).toBe('conflict');
+      expect(await logged(stores)).toEqual([]);
+      expect(await stores.feeds.get(ID)).not.toHaveProperty('told');
+    });
+
+    it('that subscribers were told of is kept until it is over', async () => {
+      const stores = await open();
+      await openFeed(stores);
+      const commit = async (told: Pick<Commit, 'told'>) => {
+        const feed = (await stores.feeds.get(ID))!;
+        await stores.feeds.commit({ feed, nextMs: HOUR_MS, ...told, outcome: { kind: 'failed', failure } });
+        return (await stores.feeds.get(ID))?.told;
+      };
+      expect(await commit({})).toBeUndefined();
+      expect(await commit({ told: 'failing' })).toBe('failing');
+      expect(await commit({})).toBe('failing');
+      expect(await commit({ told: 'gone' })).toBe('gone');
+      await look(stores, BLOG, []);
+      expect((await stores.feeds.get(ID))?.told).toBe('gone');
+      expect(await commit({ told: null })).toBeUndefined();
+    });
+  });
+
+  describe('entries that are pushed', () => {
+    const pushed = (feed: Feed, ...ids: string[]): Commit => {
+      const { changes, source } = freshOutcome(...ids) as Extract<Commit['outcome'], { kind: 'fresh' }>;
+      return { feed, outcome: { kind: 'pushed', source, changes } };
+    };
+
+    it('are known, held and announced like those that a look has found', async () => {
+      const stores = await open();
+      await openFeed(stores);
+      expect(await stores.feeds.commit(pushed((await stores.feeds.get(ID))!, 'a', 'b'))).toBe('committed');
+      const { known, items, log } = await everything(stores);
+      expect(known).toEqual(new Map([item('a'), item('b')].map((id) => [id, 'h'])));
+      expect(entriesOf(items)).toEqual([entryOf('b'), entryOf('a')]);
+      expect(log).toMatchObject(['a', 'b'].map((id) => ({ kind: 'new', item: item(id), source: NO_SOURCE })));
+    });
+
+    it('say nothing of the feed itself', async () => {
+      const stores = await open();
+      await stores.feeds.register(BLOG);
+      for (const outcome of [freshOutcome(), { kind: 'failed', failure: { reason: 'dns', text: 'No.' } } as const]) {
+        const source = { ...NO_SOURCE, title: { type: 'text', value: 'A blog' } } as const;
+        const shown = outcome.kind === 'fresh' ? { ...outcome, source } : outcome;
+        await stores.feeds.commit({ feed: (await stores.feeds.get(ID))!, nextMs: 0, outcome: shown });
+        const before = (await stores.feeds.get(ID))!;
+        await until(async () => Date.now() > before.polled!);
+        await stores.feeds.commit(pushed(before, 'a'));
+        expect(await stores.feeds.get(ID)).toEqual({ ...before, version: before.version + 1 });
+        expect(await stores.feeds.count()).toEqual({ feeds: 1, due: 1 });
+      }
+    });
+
+    it('leave a feed unread that never was read', async () => {
+      const stores = await open();
+      await stores.feeds.register(BLOG);
+      const before = (await stores.feeds.get(ID))!;
+      await stores.feeds.commit(pushed(before, 'a'));
+      expect(await stores.feeds.get(ID)).toEqual({ ...before, version: 1 });
+    });
+
+    it('are refused when a look was committed meanwhile, and so is a look when they were', async () => {
+      const stores = await open();
+      await openFeed(stores);
+      const stale = (await stores.feeds.get(ID))!;
+      expect(await stores.feeds.commit(pushed(stale, 'a'))).toBe('committed');
+      expect(await stores.feeds.commit(pushed(stale, 'b'))).toBe('conflict');
+      expect(await stores.feeds.commit(freshWith(stale, 'b'))).toBe('conflict');
+      expect(await shown(stores)).toEqual(['a']);
+    });
+  });
+
+  it('where a feed is moving to is kept until it is said to be over', async () => {
+    const stores = await open();
+    await openFeed(stores);
+    const commit = async (moving: Pick<Commit, 'moving'>) => {
+      const feed = (await stores.feeds.get(ID))!;
+      await stores.feeds.commit({ feed, nextMs: HOUR_MS, ...moving, outcome: { kind: 'unchanged' } });
+      return (await stores.feeds.get(ID))?.moving;
+    };
+    const moving = { to: parseFeedUrl('https://blog.example/moved'), times: 2 };
+    expect(await commit({})).toBeUndefined();
+    expect(await commit({ moving })).toEqual(moving);
+    expect(await commit({})).toEqual(moving);
+    expect(await commit({ moving: null })).toBeUndefined();
+  });
+
+  describe('how many items are kept', () => {
+    const all = ['e', 'd', 'c', 'b', 'a'].map((id) => entryOf(id));
+
+    it('is what the node was configured with, where it was', async () => {
+      const stores = await open({ itemsPerNode: 3 });
+      await openFeed(stores);
+      await stores.nodes.configure(ID, { maxItems: 2 }, false);
+      await look(stores, BLOG, all.slice(2));
+      expect(await shown(stores)).toEqual(['c', 'b']);
+      await look(stores, BLOG, all);
+      expect(await shown(stores)).toEqual(['e', 'd']);
+      await stores.nodes.configure(ID, {}, false);
+      await look(stores, BLOG, [entryOf('g'), entryOf('f')]);
+      expect(await shown(stores)).toEqual(['g', 'f', 'e']);
+      await stores.nodes.configure(ID, { maxItems: 4 }, false);
+      await look(stores, BLOG, [entryOf('i'), entryOf('h')]);
+      expect(await shown(stores)).toEqual(['i', 'h', 'g', 'f']);
+    });
+
+    it('may be more than usual, from the first reading on', async () => {
+      const stores = await open({ itemsPerNode: 2 });
+      await stores.feeds.register(BLOG);
+      await stores.nodes.configure(ID, { maxItems: 4 }, false);
+      await look(stores, BLOG, all);
+      expect(await shown(stores)).toEqual(['e', 'd', 'c', 'b']);
+    });
+  });
+
+  describe('how many feeds there are', () => {
+    it('counts those that only members may see, and no node without a feed', async () => {
+      const stores = await open();
+      for (const url of urls(5)) await stores.feeds.register(url);
+      await stores.nodes.configure(feedIdOf(urls(1)[0]!), { accessModel: 'whitelist' }, false);
+      for (const name of ['news', 'more']) await stores.nodes.create(name, 'romeo@example.net', {});
+      expect(await stores.feeds.count()).toEqual({ feeds: 5, due: 5 });
     });
   });
 
@@ -478,33 +659,6 @@ contract((open) => {
       for (const url of [BLOG, other]) await feeds.register(url);
       await feeds.ping(ID, HOUR_MS);
       expect((await feeds.ping(feedIdOf(other), HOUR_MS)).delayMs).toBe(0);
-    });
-  });
-
-  describe('the directory', () => {
-    it.each([1, 3, 7, 100])('in pages of %i has every feed once, in an order that stays', async (limit) => {
-      const { feeds } = await open({ partitions: 5 });
-      for (const url of urls(23)) await feeds.register(url);
-      const read = async () => {
-        const seen: string[] = [];
-        for (let page = await feeds.list(undefined, limit); page.length > 0;) {
-          expect(page.length).toBeLessThanOrEqual(limit);
-          expect(seen.length).toBeLessThan(23);
-          seen.push(...page.map(({ url }) => url));
-          page = await feeds.list(page.at(-1)!.id, limit);
-        }
-        return seen;
-      };
-      const seen = await read();
-      expect([...seen].sort()).toEqual([...urls(23)].sort());
-      expect(await read()).toEqual(seen);
-    });
-
-    it('gives whole feeds', async () => {
-      const { feeds } = await open();
-      await feeds.register(BLOG);
-      expect(await feeds.list(undefined, 10)).toEqual([await feeds.get(ID)]);
-      expect(await feeds.list(ID, 10)).toEqual([]);
     });
   });
 });

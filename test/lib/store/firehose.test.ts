@@ -1,10 +1,23 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { firehoseItemId, firehoseNumberIn } from '../../../lib/store/firehose.js';
+import type { PageAsk } from '../../../lib/domain.js';
+import { firehoseItemId, firehoseNumberIn, type Firehose } from '../../../lib/store/firehose.js';
+import { createKeys } from '../../../lib/store/keys.js';
 import { Fenced } from '../../../lib/store/log.js';
-import { contract } from '../../support/stores.js';
+import { contract, redisStores, throwawayRedis, until } from '../../support/stores.js';
 
 const NOW = 1_800_000_000_000;
+
+/** The next millisecond. */
+async function tick(): Promise<void> {
+  const start = Date.now();
+  await until(async () => Date.now() > start);
+}
+
+/** Everything, with the time at which each was numbered. */
+async function timed(firehose: Firehose) {
+  return (await firehose.between(undefined, undefined, { limit: 1_000 }))?.entries ?? [];
+}
 
 contract((open) => {
   describe('numbering', () => {
@@ -106,6 +119,175 @@ contract((open) => {
       expect((await firehose.page({ limit: 10 }))?.entries).toEqual([]);
       expect(await firehose.number(0, [`${NOW + 2}-0`], 1)).toEqual([4]);
     });
+  });
+
+  describe('the part of the index that was numbered in some time', () => {
+    const numbered = async () => {
+      const { firehose } = await open();
+      const calls: [number, string[]][] = [
+        [0, ['5-0', '5-1']],
+        [1, ['5-0']],
+        [0, ['6-0', '7-0', '8-0']],
+      ];
+      for (const [partition, ids] of calls) {
+        await firehose.number(partition, ids, 1);
+        await tick();
+      }
+      return firehose;
+    };
+
+    it('has the time of each, which is the time of the call that numbered it', async () => {
+      const start = Date.now();
+      const firehose = await numbered();
+      const all = await timed(firehose);
+      expect(all.map(({ number, partition, id }) => [number, partition, id])).toEqual([
+        [1, 0, '5-0'],
+        [2, 0, '5-1'],
+        [3, 1, '5-0'],
+        [4, 0, '6-0'],
+        [5, 0, '7-0'],
+        [6, 0, '8-0'],
+      ]);
+      const [first, , second, third] = all.map(({ at }) => at);
+      expect(all.map(({ at }) => at)).toEqual([first, first, second, third, third, third]);
+      expect(first).toBeGreaterThanOrEqual(start);
+      expect(second).toBeGreaterThan(first!);
+      expect(third).toBeGreaterThan(second!);
+      expect(third).toBeLessThanOrEqual(Date.now());
+    });
+
+    it('keeps the time of a record that is read again', async () => {
+      const firehose = await numbered();
+      const before = await timed(firehose);
+      await firehose.number(0, ['5-1', '6-0', '7-0', '8-0'], 2);
+      expect(await timed(firehose)).toEqual(before);
+    });
+
+    it.each([0, 1, 2, 10])('is a list of its own, in pages of %d', async (limit) => {
+      const firehose = await numbered();
+      const all = await timed(firehose);
+      const [first, second, third] = [all[0]!.at, all[2]!.at, all[3]!.at];
+      const bounds: [number | undefined, number | undefined][] = [
+        [undefined, undefined],
+        [undefined, first - 1],
+        [undefined, second],
+        [second, undefined],
+        [second, second],
+        [first + 1, third - 1],
+        [third, third + 1],
+        [third + 1, undefined],
+        [second, first],
+      ];
+      for (const [start, end] of bounds) {
+        const part = all.filter(({ at }) => at >= (start ?? 0) && at <= (end ?? Infinity));
+        const upTo = (number: number) => part.filter((place) => place.number <= number).length;
+        const asks: [PageAsk, number, number][] = [
+          [{ limit }, 0, limit],
+          [{ limit, before: '' }, Math.max(0, part.length - limit), part.length],
+          ...all.flatMap(({ number }): [PageAsk, number, number][] => [
+            [{ limit, after: firehoseItemId(number) }, upTo(number), upTo(number) + limit],
+            [{ limit, before: firehoseItemId(number) }, Math.max(0, upTo(number - 1) - limit), upTo(number - 1)],
+          ]),
+        ];
+        for (const [ask, from, to] of asks) {
+          const page = { entries: part.slice(from, to), index: from, count: part.length };
+          expect([start, end, ask, await firehose.between(start, end, ask)]).toEqual([start, end, ask, page]);
+        }
+      }
+    });
+
+    it.each(['nonsense', firehoseItemId(7), firehoseItemId(0)])(
+      'knows no page at %s, which the index does not have',
+      async (cursor) => {
+        const firehose = await numbered();
+        expect(await firehose.between(0, undefined, { limit: 1, after: cursor })).toBeUndefined();
+        expect(await firehose.between(undefined, 0, { limit: 1, before: cursor })).toBeUndefined();
+      },
+    );
+
+    it('is cut by numbers too, with or without a time', async () => {
+      const firehose = await numbered();
+      const all = await timed(firehose);
+      const second = all[2]!.at;
+      for (const above of [undefined, 0, 1, 3, 6, 9]) {
+        for (const below of [undefined, 1, 3, 5, 7, 9]) {
+          const part = all.filter(({ number }) => number > (above ?? 0) && number < (below ?? 99));
+          const whole = await firehose.between(undefined, undefined, { limit: 10 }, { above, below });
+          expect([above, below, whole]).toEqual([above, below, { entries: part, index: 0, count: part.length }]);
+          const since = part.filter(({ at }) => at >= second);
+          const later = await firehose.between(second, undefined, { limit: 2, before: '' }, { above, below });
+          expect([above, below, later?.entries, later?.count]).toEqual([above, below, since.slice(-2), since.length]);
+        }
+      }
+    });
+
+    it('is found for every time, though many are numbered at once', async () => {
+      const { firehose } = await open();
+      const ids = Array.from({ length: 25 }, (_, i) => `${i + 1}-0`);
+      await Promise.all(ids.flatMap((id) => [0, 1, 2, 3].map((partition) => firehose.number(partition, [id], 1))));
+      const all = await timed(firehose);
+      expect(all).toHaveLength(100);
+      for (const at of new Set(all.map((place) => place.at))) {
+        const page = await firehose.between(at, at, { limit: 100 });
+        expect(page?.entries).toEqual(all.filter((place) => place.at === at));
+      }
+      expect(all.map(({ at }) => at)).toEqual(all.map(({ at }) => at).sort((a, b) => a - b));
+    });
+
+    it('keeps its times when what came before is forgotten', async () => {
+      const firehose = await numbered();
+      const all = await timed(firehose);
+      for (const left of [5, 4, 3, 2, 1, 0]) {
+        await firehose.trim(0, ({ number }) => number <= all.length - left);
+        expect(await timed(firehose)).toEqual(all.slice(all.length - left));
+      }
+      await firehose.number(0, ['9-0'], 1);
+      const [next] = await timed(firehose);
+      expect(next).toMatchObject({ number: 7, id: '9-0' });
+      expect(next!.at).toBeGreaterThan(all[5]!.at);
+    });
+  });
+});
+
+describe('the times of the firehose, in Redis', () => {
+  const redis = throwawayRedis();
+  const keys = createKeys(4);
+  const opened = async () => {
+    const client = await redis.connect();
+    await client.flushall();
+    return { client, firehose: redisStores(client, client).firehose };
+  };
+
+  it('are forgotten with the numbers', async () => {
+    const { client, firehose } = await opened();
+    for (const id of ['5-0', '6-0', '7-0', '8-0']) {
+      await firehose.number(0, [id], 1);
+      await tick();
+    }
+    expect(await client.zcard(keys.firehoseClock)).toBe(4);
+    await firehose.trim(0, ({ number }) => number <= 2);
+    expect(await client.zcard(keys.firehoseClock)).toBe(2);
+    await firehose.trim(0, () => true);
+    expect(await client.zcard(keys.firehoseClock)).toBe(1);
+  });
+
+  it('never go back, though its clock does', async () => {
+    const { client, firehose } = await opened();
+    await firehose.number(0, ['5-0', '6-0'], 1);
+    // As it is after the clock was an hour ahead.
+    const ahead = Date.now() + 3_600_000;
+    await client.del(keys.firehoseClock);
+    await client.zadd(keys.firehoseClock, 1, `${ahead}`);
+    await firehose.number(0, ['7-0'], 1);
+    expect((await timed(firehose)).map(({ at }) => at)).toEqual([ahead, ahead, ahead]);
+    expect((await firehose.between(ahead, ahead, { limit: 10 }))?.count).toBe(3);
+  });
+
+  it('that were never kept are those of the commits', async () => {
+    const { client, firehose } = await opened();
+    await firehose.number(0, [`${NOW}-0`, `${NOW + 5}-1`], 1);
+    await client.del(keys.firehoseClock);
+    expect((await timed(firehose)).map(({ at }) => at)).toEqual([NOW, NOW + 5]);
   });
 });
 

@@ -1,15 +1,18 @@
 import { describe, expect, it } from '@jest/globals';
-import { feedIdOf, itemIdOf, parseFeedUrl } from '../../../lib/domain.js';
+import { feedIdOf, itemIdOf, ownNodeIdOf, parseFeedUrl, type FeedId, type ItemId } from '../../../lib/domain.js';
 import { openRedis } from '../../../lib/redis.js';
+import { createKeys } from '../../../lib/store/keys.js';
 import { compareLogIds, Fenced, type LogRecord } from '../../../lib/store/log.js';
 import { createInbox } from '../../../prosody/inbox.js';
 import type { StoreOptions, Stores } from '../../support/memory.js';
 import {
   BLOG,
   contract,
+  entriesOf,
   entryOf,
   look,
   newest,
+  NO_SOURCE,
   openFeed,
   redisStores,
   throwawayRedis,
@@ -18,6 +21,11 @@ import {
 } from '../../support/stores.js';
 
 const ID = feedIdOf(BLOG);
+const NODE = ownNodeIdOf('news');
+const JULIET = 'juliet@example.com';
+const ITEM = { id: 'a' as ItemId, payload: '<a/>', publisher: JULIET };
+const KEEP = { persist: true, keep: 20, announce: false };
+const status = { state: 'well', since: 1, lasting: true } as const;
 const HOUR = { ms: 3_600_000, records: 10_000 };
 // Older than the clock: Redis counts whole seconds here, and the tests do not wait for one.
 const NOTHING = { ms: -60_000, records: 10_000 };
@@ -36,8 +44,11 @@ const publish = (stores: Stores, ids: readonly string[]) =>
     [...ids].reverse().map((id) => entryOf(id)),
   );
 
+const publishOwn = ({ items }: Stores, id: string, persist = true) =>
+  items.publish(NODE, [{ ...ITEM, id: id as ItemId, payload: id && `<${id}/>` }], { ...KEEP, persist });
+
 const read = async ({ log }: Pick<Stores, 'log'>, after = '0') => log.read(0, after, 10_000);
-const ids = (records: readonly LogRecord[]) => records.map(({ entry }) => entry.id);
+const ids = (records: readonly LogRecord[]) => records.flatMap((record) => ('entry' in record ? record.entry.id : []));
 
 contract((open) => {
   describe('reading', () => {
@@ -94,6 +105,105 @@ contract((open) => {
       const at = Number(record!.id.split('-')[0]);
       expect(at).toBeGreaterThanOrEqual(before);
       expect(at).toBeLessThanOrEqual(Date.now());
+    });
+  });
+
+  describe('whatever happens to a node', () => {
+    const published = async (open: OpenStores) => {
+      const stores = await openLog(open);
+      await stores.nodes.create('news', JULIET, {});
+      await publishOwn(stores, 'a');
+      return stores;
+    };
+
+    it('is one log, in the order in which it happened', async () => {
+      const stores = await published(open);
+      await stores.publish('entry');
+      await stores.items.retract(NODE, ['a' as ItemId], true);
+      await stores.nodes.configure(ID, { title: 'A blog' }, true);
+      await stores.items.purge(NODE, true);
+      await stores.feeds.commit({
+        feed: (await stores.feeds.get(ID))!,
+        nextMs: 1,
+        outcome: { kind: 'unchanged', status },
+      });
+      await stores.nodes.delete(NODE, { announce: true, successor: { node: ID } });
+      await stores.nodes.delete(ID, { announce: false });
+      const all = await read(stores);
+      const at = all.map(({ partition, id }) => ({ partition, id }));
+      const audience = expect.any(String) as unknown;
+      expect(all).toEqual([
+        { ...at[0], kind: 'published', feed: NODE, item: 'a', payload: '<a/>', publisher: JULIET },
+        {
+          ...at[1],
+          kind: 'new',
+          feed: ID,
+          url: BLOG,
+          item: itemIdOf(ID, 'entry'),
+          entry: entryOf('entry'),
+          source: NO_SOURCE,
+        },
+        { ...at[2], kind: 'retracted', feed: NODE, items: ['a'] },
+        { ...at[3], kind: 'configured', feed: ID },
+        { ...at[4], kind: 'purged', feed: NODE },
+        { ...at[5], kind: 'status', feed: ID, url: BLOG, status },
+        { ...at[6], kind: 'deleted', feed: NODE, announce: true, audience, successor: { node: ID } },
+        { ...at[7], kind: 'deleted', feed: ID, announce: false, audience },
+      ]);
+      for (const record of all) expect(await stores.log.at(0, record.id)).toEqual(record);
+    });
+
+    it('can be put into quarantine', async () => {
+      const stores = await published(open);
+      await stores.nodes.configure(ID, {}, true);
+      await publishOwn(stores, '', false);
+      for (const record of await read(stores)) await stores.log.quarantine(record, 'not-well-formed', 1);
+      expect(await stores.log.quarantined(0)).toEqual(new Set((await read(stores)).map(({ id }) => id)));
+      for (const { id } of await read(stores)) expect(await stores.log.at(0, id)).toBeUndefined();
+      expect(await stores.items.byId(NODE, ['a' as ItemId])).toEqual([]);
+      expect(await stores.items.page(NODE, { limit: 1 })).toMatchObject({ count: 0 });
+    });
+
+    it('that is not about one item leaves the items alone when it is put into quarantine', async () => {
+      const stores = await published(open);
+      await stores.items.retract(NODE, ['nowhere', 'a'] as ItemId[], true);
+      await publishOwn(stores, 'a');
+      const [, retracted] = await read(stores);
+      await stores.log.quarantine(retracted!, 'not-well-formed', 1);
+      expect(await stores.items.byId(NODE, ['a' as ItemId])).toHaveLength(1);
+    });
+
+    it.each<[string, (stores: Stores, feed: FeedId) => Promise<unknown>]>([
+      ['published', ({ items }) => items.publish(NODE, [ITEM], KEEP)],
+      ['retracted', ({ items }, feed) => items.retract(feed, [itemIdOf(feed, 'a')], true)],
+      ['retracted', ({ items }, feed) => items.retractOlder(feed, -HOUR.ms, true)],
+      ['purged', ({ items }, feed) => items.purge(feed, true)],
+      ['configured', ({ nodes }, feed) => nodes.configure(feed, {}, true)],
+      ['deleted', ({ nodes }, feed) => nodes.delete(feed, { announce: true })],
+      [
+        'status',
+        async ({ feeds }, feed) => {
+          const outcome = { kind: 'unchanged', status } as const;
+          return feeds.commit({ feed: (await feeds.get(feed))!, nextMs: 1, outcome });
+        },
+      ],
+    ])('is told of as it happens: %s', async (kind, happens) => {
+      const stores = await open({ partitions: 64 });
+      await stores.nodes.create('news', JULIET, {});
+      await look(stores, BLOG, [entryOf('a')]);
+      const heard = new Set<number>();
+      stores.log.watch((partition) => heard.add(partition));
+      // A hint may be lost before the subscription is there.
+      const other = await openFeed(stores, parseFeedUrl('https://other.example/'));
+      await until(async () => {
+        await stores.nodes.configure(other, {}, true);
+        return heard.size > 0;
+      });
+      expect([...heard]).toEqual([createKeys(64).partitionOf(other)]);
+      await happens(stores, ID);
+      await until(async () => heard.size > 1);
+      const [, partition] = [...heard];
+      expect(await stores.log.read(partition!, '0', 10)).toMatchObject([{ kind }]);
     });
   });
 
@@ -173,7 +283,7 @@ contract((open) => {
       expect(await stores.log.quarantined(0)).toEqual(new Set([poison!.id]));
       expect(await stores.log.at(0, poison!.id)).toBeUndefined();
       expect(await stores.log.at(0, good!.id)).toEqual(good);
-      expect((await newest(stores, ID, 10)).map(({ entry }) => entry.id)).toEqual(['good']);
+      expect(entriesOf(await newest(stores, ID, 10)).map(({ id }) => id)).toEqual(['good']);
       expect(await stores.items.byId(ID, [itemIdOf(ID, 'poison')])).toEqual([]);
     });
 
@@ -184,7 +294,7 @@ contract((open) => {
       await until(async () => Date.now() > Number(poison!.id.split('-')[0]));
       await look(stores, BLOG, [entryOf('poison', 'healed')]);
       await stores.log.quarantine(poison!, 'not-well-formed', 1);
-      expect((await newest(stores, ID, 10)).map(({ entry }) => entry.title?.value)).toEqual(['healed']);
+      expect(entriesOf(await newest(stores, ID, 10))).toEqual([entryOf('poison', 'healed')]);
     });
 
     it('is for ever: the entry is not announced again while the feed shows it', async () => {

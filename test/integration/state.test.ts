@@ -1,0 +1,85 @@
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import xml, { type Element } from '@xmpp/xml';
+import type { Follower } from '../../prosody/reader.js';
+import { startRig, type Rig } from '../support/rig.js';
+
+const DISCO_INFO = 'http://jabber.org/protocol/disco#info';
+const STATUS = 'http://superfeedr.com/xmpp-pubsub-ext';
+const SECONDS = 20;
+
+let rig: Rig;
+beforeAll(async () => {
+  rig = await startRig();
+}, 60_000);
+afterAll(() => rig.stop());
+
+const statusIn = (message: Element) => message.getChild('status', STATUS)?.attrs ?? {};
+const nextStatus = async (follower: Follower) =>
+  statusIn(await follower.messages.take((message) => 'state' in statusIn(message), SECONDS));
+const nextTitle = async (follower: Follower) => (await follower.arrivals.take(undefined, SECONDS)).title;
+
+/** What is known of the state of a feed by whoever asks. */
+async function stateOf(follower: Follower, node: string) {
+  const answer = await follower.request('get', xml('query', { xmlns: DISCO_INFO, node }));
+  const forms = answer.getChild('query')?.getChildren('x') ?? [];
+  const fields = forms.flatMap((form) => form.getChildren('field'));
+  return fields.find(({ attrs }) => attrs['var'] === 'hydrant#state')?.getChildText('value');
+}
+
+it('who follows a feed is told when it is gone and when it is back, and then gets its new entries', async () => {
+  const feed = rig.feeds.feed('/mortal.xml', { format: 'atom', title: 'Mortal' });
+  const nurse = rig.tester.as('nurse');
+  await nurse.subscribe(feed.url);
+  expect(await stateOf(nurse, feed.url)).toBe('ok');
+  feed.publish({ title: 'I am well' });
+  expect(await nextTitle(nurse)).toBe('I am well');
+
+  feed.hide({ status: 410 });
+  expect(await nextStatus(nurse)).toMatchObject({ state: 'gone', feed: feed.url });
+  expect(await stateOf(nurse, feed.url)).toBe('gone');
+  expect(rig.feeds.count('/mortal.xml', 410)).toBe(2);
+
+  // By itself, it is looked at once a day.
+  feed.publish({ title: 'I am back' });
+  feed.show();
+  await rig.ping(feed.url);
+  expect(await nextStatus(nurse)).toMatchObject({ state: 'well', feed: feed.url });
+  expect(await nextTitle(nurse)).toBe('I am back');
+  expect(await stateOf(nurse, feed.url)).toBe('ok');
+  expect(nurse.messages.pending).toEqual([]);
+});
+
+it('who follows a feed that moves for good follows it at its new place, and misses nothing', async () => {
+  const [from, to] = ['/from.xml', '/to.xml'].map((path) => rig.feeds.feed(path, { format: 'atom', title: 'Nomad' }));
+  const [romeo, juliet] = [rig.tester.as('romeo'), rig.tester.as('juliet')];
+  const publish = (title: string) => to!.publish(from!.publish({ title }));
+  const titles: unknown[] = [];
+  const arrival = async (title: string) => {
+    const item = await romeo.arrivals.take(undefined, SECONDS);
+    titles.push(item.title);
+    expect(item).toMatchObject({ node: from!.url, title });
+  };
+
+  await romeo.subscribe(from!.url);
+  publish('Before');
+  await arrival('Before');
+  from!.hide({ status: 301, headers: { location: to!.url } });
+  publish('On the way');
+  await arrival('On the way');
+  expect(await nextStatus(romeo)).toMatchObject({ state: 'moved', to: to!.url });
+
+  publish('After');
+  await arrival('After');
+  // Whoever follows the new place gets the same items, and what is told of it is told once to each.
+  await juliet.subscribe(to!.url);
+  publish('Later');
+  const later = await juliet.arrivals.take(({ title }) => title === 'Later', SECONDS);
+  expect(later.node).toBe(to!.url);
+  await arrival('Later');
+  expect(titles).toEqual(['Before', 'On the way', 'After', 'Later']);
+  expect([romeo, juliet].map(({ messages }) => messages.pending)).toEqual([[], []]);
+  // The former address goes on being a name of the node.
+  expect((await romeo.items(from!.url)).at(-1)).toMatchObject({ title: 'Later', node: from!.url });
+  expect((await romeo.subscribe(from!.url)).attrs).toMatchObject({ node: from!.url, subscription: 'subscribed' });
+  await romeo.unsubscribe(from!.url);
+});
