@@ -1,4 +1,4 @@
-import { describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it } from '@jest/globals';
 import { StreamDown, type Down } from '../../component/connection.js';
 import { createDelivery } from '../../component/deliver.js';
 import { feedIdOf, ownNodeIdOf, parseFeedUrl, type ItemId, type NodeKey } from '../../lib/domain.js';
@@ -51,6 +51,10 @@ function fakeStream() {
   };
 }
 
+/** Ends what a test that failed has left running. */
+let end: (() => Promise<void>) | undefined;
+afterEach(() => end?.());
+
 async function bench(count: number, isPublic: (node: NodeKey) => boolean = () => true) {
   const stores = memoryStores({ partitions: 1, itemsPerNode: 1_000 });
   await openFeed(stores);
@@ -101,6 +105,10 @@ async function bench(count: number, isPublic: (node: NodeKey) => boolean = () =>
       fenced.push('fenced');
     },
   });
+  end = async () => {
+    stream.die();
+    await delivery.stop();
+  };
   return { stores, stream, reading, acknowledged, gate, fenced, quarantined, told, delivery, numbers };
 }
 

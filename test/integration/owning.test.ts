@@ -810,6 +810,7 @@ describe('a node that is deleted', () => {
     await admin.create('doomed', { title: 'Doomed', access_model: 'authorize' });
     await admin.affiliate('doomed', { [jid('publisher')]: 'publisher', [jid('romeo')]: 'member' });
     await admin.publish('doomed', item('1', note('x')));
+    await settled();
     const [romeo, waiting] = await subscribed('doomed', 'romeo', 'waiting');
     await romeo!.next('doomed');
     await admin.delete('doomed');
@@ -968,6 +969,7 @@ it('a kill of the component changes nothing: a node is as it was, and what is go
   await admin.create('lasting', { title: 'Lasting', access_model: 'authorize', max_items: '3', contact: member.jid });
   await admin.affiliate('lasting', { [member.jid]: 'member', [jid('outcast')]: 'outcast', [jid('owner')]: 'owner' });
   for (const id of ['1', '2', '3', '4']) await admin.publish('lasting', item(id, note(id)));
+  await settled();
   for (const one of [member, waiting]) await one.subscribe('lasting');
   await member.next('lasting');
   await admin.create('left');

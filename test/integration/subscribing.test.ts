@@ -299,10 +299,13 @@ describe('several subscriptions of one JID', () => {
     expect(eventIn(retracted)?.getChild('retract')).toBeDefined();
     expect(headersIn(retracted, 'SubID')?.sort()).toEqual(subids);
 
-    await admin.request('set', owner(xml('purge', { node: 'notices' })));
-    await configure(admin, 'notices', { title: 'Notices' });
-    await admin.request('set', owner(xml('delete', { node: 'notices' })));
-    for (const name of ['purge', 'configuration', 'delete']) {
+    const alike = [
+      ['purge', () => admin.request('set', owner(xml('purge', { node: 'notices' })))],
+      ['configuration', () => configure(admin, 'notices', { title: 'Notices' })],
+      ['delete', () => admin.request('set', owner(xml('delete', { node: 'notices' })))],
+    ] as const;
+    for (const [name, act] of alike) {
+      await act();
       const message = await person.told();
       expect([eventIn(message)?.name, headersIn(message, 'SubID')]).toEqual([name, undefined]);
     }
