@@ -25,6 +25,7 @@ export interface Foundation {
 }
 
 const SHUTDOWN_MS = 9_000;
+const LINGER_MS = 500;
 
 // As built, this file is two folders below the package.
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
@@ -44,7 +45,12 @@ export async function runProcess(
   const { later, stop } = createShutdown(SHUTDOWN_MS, (step, error) => {
     emit('warning', { text: `stopping ${step}: ${String(error)}` });
   });
-  const exit = (status: number) => void stop().then(() => process.exit(status));
+  const exit = (status: number) =>
+    void stop().then(() => {
+      process.exitCode = status;
+      // What is left may end by itself: a process that exits while a worker thread is ending is aborted.
+      setTimeout(() => process.exit(status), LINGER_MS).unref();
+    });
 
   try {
     const config = loadConfig(env);
