@@ -69,6 +69,33 @@ export interface Media {
   readonly title?: string;
 }
 
+/** RFC 4685 3: what an entry answers to. */
+export interface Reply {
+  /** The id of the other entry. */
+  readonly ref: string;
+  readonly href?: string;
+  readonly type?: string;
+  /** The feed of the other entry. */
+  readonly source?: string;
+}
+
+/** GeoRSS (OGC 17-002r1): one point in degrees (WGS 84), and what the place is called. */
+export interface Where {
+  readonly latitude: number;
+  readonly longitude: number;
+  readonly name?: string;
+}
+
+/**
+ * How often a publisher wants to be asked: not within so many seconds (RSS ttl, sy:updatePeriod), and not in these hours
+ * (0 to 23, UTC) and on these days (0 is Sunday, UTC) of RSS skipHours and skipDays.
+ */
+export interface Pace {
+  readonly seconds?: number;
+  readonly hours?: readonly number[];
+  readonly days?: readonly number[];
+}
+
 /** What a feed says of itself; also an entry's atom:source (RFC 4287 4.2.11). */
 export interface Source {
   readonly id?: string;
@@ -103,6 +130,13 @@ export interface Entry {
   /** Where a planet or a linklog took the entry from. */
   readonly source?: Source;
   readonly media: readonly Media[];
+  /** RFC 4685: what this entry answers to. */
+  readonly inReplyTo?: readonly Reply[];
+  /** How many answers there are to it (RFC 4685 thr:total, slash:comments). */
+  readonly replies?: number;
+  readonly where?: Where;
+  /** Seconds that its recording takes (itunes:duration). */
+  readonly duration?: number;
   /** True when content or summary was longer than we keep; a link leads to the rest. */
   readonly truncated?: true;
 }
@@ -147,9 +181,20 @@ export type Reading =
       readonly url: FeedUrl;
       /** The same, when each of them was permanent. */
       readonly moved?: FeedUrl;
+      readonly pace?: Pace;
+      /** Seconds for which the server calls its answer fresh (RFC 9111 4.2). */
+      readonly freshFor?: number;
     }
-  /** 304, or the same bytes again. */
-  | { readonly kind: 'unchanged'; readonly validators?: Validators; readonly moved?: FeedUrl }
+  /** 304, or the same bytes again; `hasBody` tells the latter. */
+  | {
+      readonly kind: 'unchanged';
+      readonly validators?: Validators;
+      readonly moved?: FeedUrl;
+      readonly hasBody?: true;
+      readonly freshFor?: number;
+    }
+  /** Not asked: too many wait for the same host, or the host wants to be left alone. To be tried in so many seconds. */
+  | { readonly kind: 'postponed'; readonly seconds: number }
   /** A web page that names feeds (rel=alternate), the most likely one first. */
   | { readonly kind: 'page'; readonly feeds: readonly FeedUrl[] }
   | ({ readonly kind: 'failed' } & Failure);
@@ -159,6 +204,10 @@ export interface Target {
   readonly url: FeedUrl;
   readonly validators?: Validators;
   readonly body?: string;
+  /** How many subscribers a look is for: publishers count them by the User-Agent. */
+  readonly subscribers?: number;
+  /** Sent to this origin only, and over nothing less safe than it was given for: credentials of a private feed. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** The node that carries every entry of every public feed. No feed can have this name: a FeedId is ten characters. */

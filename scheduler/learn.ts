@@ -32,6 +32,8 @@ export async function learn(
   feed: Feed,
   reading: Reading,
 ): Promise<'conflict' | { readonly announced: number }> {
+  // The lease brings it back.
+  if (reading.kind === 'postponed') return { announced: 0 };
   const found = reading.kind === 'page' ? await follow(deps, feed, reading.feeds) : reading;
   const { status, told } = statusAfter(feed, found, deps.now());
   const moving = movingAfter(feed, reading);
@@ -69,6 +71,9 @@ export async function learn(
 /** Makes a feed known with what it holds now, unless that was learned before. */
 export async function adopt(deps: LearnDeps, url: FeedUrl, reading: Reading): Promise<ProbeResult> {
   if (reading.kind === 'page') return { kind: 'refused', code: 'not-a-feed', text: 'That is a page, not a feed' };
+  if (reading.kind === 'postponed') {
+    return { kind: 'refused', code: 'feed-unreachable', text: 'The server is busy; try again in a minute' };
+  }
   if (reading.kind === 'failed') {
     const isSomethingElse = reading.reason === 'not-a-feed' || reading.reason === 'parse';
     return { kind: 'refused', code: isSomethingElse ? 'not-a-feed' : 'feed-unreachable', text: reading.text };
