@@ -21,7 +21,11 @@ const DAY_MS = 86_400_000;
  * it can be read again; each once. Of a feed that was never read, nothing is told.
  * @param feed as it was before the look
  */
-export function statusAfter(feed: Feed, reading: Exclude<Reading, { kind: 'page' | 'postponed' }>, now: number): Telling {
+export function statusAfter(
+  feed: Feed,
+  reading: Exclude<Reading, { kind: 'page' | 'postponed' }>,
+  now: number,
+): Telling {
   if (feed.read === undefined) return {};
   const { told } = feed;
   if (reading.kind !== 'failed') {
