@@ -182,6 +182,8 @@ export type Reading =
       /** The same, when each of them was permanent. */
       readonly moved?: FeedUrl;
       readonly pace?: Pace;
+      /** True when the document was cut in the middle: these are the entries before that. */
+      readonly cut?: true;
       /** Seconds for which the server calls its answer fresh (RFC 9111 4.2). */
       readonly freshFor?: number;
     }
@@ -237,8 +239,36 @@ export interface Feed {
   readonly failing?: number;
   /** The last lasting state of the feed that subscribers were told of, unless it is over. */
   readonly told?: 'failing' | 'gone';
-  /** Where the last looks were led to by permanent redirects, and how many of them in a row. */
-  readonly moving?: { readonly to: FeedUrl; readonly times: number };
+  /** Where the last looks were led to by permanent redirects, how many of them in a row, and since when. */
+  readonly moving?: { readonly to: FeedUrl; readonly times: number; readonly since: number };
+  /** Where it was found when it was no longer at its URL: this is asked instead, until that fails. */
+  readonly at?: FeedUrl;
+  readonly pace?: Pace;
+  readonly rhythm?: Rhythm;
+  /** When a body last came, and not a 304: what claims for a week that nothing has changed is asked without validators. */
+  readonly full?: number;
+  /** Its server says that nothing has changed when something has: validators are not worth sending. */
+  readonly lying?: true;
+  /** Its ids change from look to look, so that its entries are told apart by what they link to and say. */
+  readonly untrusted?: true;
+  /** Until when a push that has proven to be healthy stands in for looks. */
+  readonly pushed?: number;
+  /** Since when nobody follows it, so that it is not looked at. */
+  readonly paused?: number;
+  /** Per cent of visible change from which an edit is announced, where an owner has said so. */
+  readonly editThreshold?: number;
+}
+
+/** How a feed has published so far. */
+export interface Rhythm {
+  /** Seconds from one entry to the next, usually. */
+  readonly gap: number;
+  /** When the latest one came (ms since 1970). */
+  readonly latest: number;
+  /** The share of looks that have found something, 0 to 1; the latest count most. */
+  readonly hits: number;
+  /** For each hour of the day in UTC a weight, 0 to 35 in base 36. */
+  readonly hours: string;
 }
 
 /** What a node holds under one ItemID; `at` is when it was committed (ms since 1970). */

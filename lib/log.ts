@@ -2,10 +2,12 @@ import { pino } from 'pino';
 import type { Events, On } from './events.js';
 
 type Level = 'debug' | 'info' | 'warn' | 'error';
+type LevelOf<E extends keyof Events> = Level | ((facts: Events[E]) => Level);
 
 /** error: a human must act. warn: the world misbehaves. info: one line per thing that happened. debug: the rest. */
-const LEVELS: { readonly [E in keyof Events]: Level } = {
-  polled: 'info',
+const LEVELS: { readonly [E in keyof Events]: LevelOf<E> } = {
+  // Most looks find nothing, a thousand times a second on a large service.
+  polled: ({ outcome, announced }) => (announced > 0 || outcome === 'failed' ? 'info' : 'debug'),
   ticked: 'debug',
   pinged: 'debug',
   stalled: 'warn',
@@ -32,7 +34,12 @@ export function logEvents(on: On, process: string, level: string): void {
   const logger = pino({ level, base: { process }, timestamp: pino.stdTimeFunctions.isoTime, errorKey: 'error' });
   for (const event of Object.keys(LEVELS) as (keyof Events)[]) {
     on(event, (facts) => {
-      logger[LEVELS[event]]({ event, ...facts });
+      logger[levelOf(event, facts)]({ event, ...facts });
     });
   }
+}
+
+function levelOf<E extends keyof Events>(event: E, facts: Events[E]): Level {
+  const level: LevelOf<E> = LEVELS[event];
+  return typeof level === 'function' ? level(facts) : level;
 }

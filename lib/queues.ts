@@ -16,7 +16,8 @@ export type PushResult =
 export interface Jobs {
   /** Hands out what is due. */
   tick: { payload: Record<string, never>; result: void };
-  poll: { payload: { readonly feed: FeedId }; result: void };
+  /** Looks at feeds that are due, at most POLLS_PER_JOB. */
+  poll: { payload: { readonly feeds: readonly FeedId[] }; result: void };
   /** A poll that a publisher asked for; `slot` names the look, so that pings of one slot are one look. */
   ping: { payload: { readonly feed: FeedId; readonly slot: string }; result: void };
   /** A look at a URL that somebody wants to follow: is it a feed, or a page that names one? */
@@ -53,12 +54,15 @@ const tenSeconds = () => Math.floor(Date.now() / 10_000);
 /** A new queue is one line in Jobs and one here. */
 const POLICIES: { readonly [N in QueueName]: Policy<N> } = {
   tick: { id: () => 'tick', options: transient },
-  poll: { id: ({ feed }) => `poll-${feed}`, options: transient },
+  poll: { id: ({ feeds }) => `poll-${digest(feeds.join(' '))}`, options: transient },
   ping: { id: ({ feed, slot }) => `ping-${feed}-${slot}`, options: transient },
   probe: { id: ({ url }) => `probe-${digest(url)}-${tenSeconds()}`, options: question },
   push: { id: ({ feed, id }) => `push-${feed}-${id}`, options: question },
   picture: { id: ({ feed }) => `picture-${feed}-${tenSeconds()}`, options: question },
 };
+
+/** A job costs Redis as much as ten looks at feeds that have not changed; so one job is many of them. */
+export const POLLS_PER_JOB = 20;
 
 // On a Redis Cluster all keys of all queues must live in one slot.
 const PREFIX = '{hydrant-queues}';
@@ -85,6 +89,8 @@ export function openQueue<N extends QueueName>(name: N, redis: RedisClient) {
       await add(payload, delayMs);
     }) as Enqueue<N>,
     add,
+    /** Jobs that nobody has begun with. */
+    waiting: () => queue.getWaitingCount(),
     /** Jobs that are waiting or running. */
     async pending(): Promise<number> {
       const counts = await queue.getJobCounts('waiting', 'active', 'prioritized', 'delayed');

@@ -5,6 +5,7 @@ import { openQueue, openWorker, type WorkerEvents } from '../lib/queues.js';
 import { redisAliases } from '../lib/store/aliases.js';
 import { redisDigests } from '../lib/store/digests.js';
 import { redisFeeds } from '../lib/store/feeds.js';
+import { redisItems } from '../lib/store/items.js';
 import { redisLog } from '../lib/store/log.js';
 import { redisNodes } from '../lib/store/nodes.js';
 import { redisPictures } from '../lib/store/pictures.js';
@@ -17,7 +18,7 @@ import { createPictureFetcher, PICTURES } from './picture.js';
 import { poll, probe, type PollDeps } from './poll.js';
 import { push } from './push.js';
 import { createReader } from './read.js';
-import { tick } from './tick.js';
+import { createTick, LEASE_MS } from './tick.js';
 
 const TICK_MS = 1_000;
 // The queues may be flushed at any time; this brings the ticks back.
@@ -26,6 +27,8 @@ const RENEW_TICK_MS = 10_000;
 const PROBES_AT_ONCE = 10;
 const PINGS_AT_ONCE = 20;
 const PUSHES_AT_ONCE = 4;
+// Feeds in hand, for each fetch that may be under way: what waits has its lease for long enough, however slow the web is.
+const FEEDS_PER_FETCH = 4;
 
 if (existsSync('.env')) process.loadEnvFile();
 
@@ -33,6 +36,7 @@ await runProcess('scheduler', process.env, async ({ config, version, emit, metri
   const now = Date.now;
   const feeds = redisFeeds(redis, keys, { itemsPerNode: config.ITEMS_PER_NODE, now, random: Math.random });
   const aliases = redisAliases(redis, keys, now);
+  const items = redisItems(redis, keys);
   const snapshots = redisSnapshots(redis, keys);
 
   const fetching: FetchOptions = {
@@ -47,8 +51,30 @@ await runProcess('scheduler', process.env, async ({ config, version, emit, metri
   const parser = createParser({ worker: new URL('./parse.worker.js', import.meta.url) });
   later('parser', () => parser.close());
 
+  const queues = {
+    tick: openQueue('tick', redis),
+    poll: openQueue('poll', redis),
+    ping: openQueue('ping', redis),
+    probe: openQueue('probe', redis),
+    push: openQueue('push', redis),
+    picture: openQueue('picture', redis),
+  };
+  for (const queue of Object.values(queues)) later('queue', () => queue.close());
+
+  const { tick, counted } = createTick({
+    feeds,
+    enqueue: queues.poll.enqueue,
+    waiting: queues.poll.waiting,
+    capacity: FEEDS_PER_FETCH * config.FETCH_CONCURRENCY,
+    emit,
+  });
+
   const deps: PollDeps = {
     feeds,
+    items,
+    mayLookAt: () => Promise.resolve(true),
+    takeMs: LEASE_MS,
+    counted,
     aliases,
     nodes: redisNodes(redis, keys),
     subscriptions: redisSubscriptions(redis, keys),
@@ -68,16 +94,6 @@ await runProcess('scheduler', process.env, async ({ config, version, emit, metri
     fetch: createFetch({ ...fetching, ...PICTURES }),
   });
 
-  const queues = {
-    tick: openQueue('tick', redis),
-    poll: openQueue('poll', redis),
-    ping: openQueue('ping', redis),
-    probe: openQueue('probe', redis),
-    push: openQueue('push', redis),
-    picture: openQueue('picture', redis),
-  };
-  for (const queue of Object.values(queues)) later('queue', () => queue.close());
-
   const events: WorkerEvents = {
     onStalled: (queue, job) => {
       emit('stalled', { queue, job });
@@ -86,16 +102,15 @@ await runProcess('scheduler', process.env, async ({ config, version, emit, metri
       emit('jobFailed', { queue, job, error });
     },
   };
-  const capacity = 2 * config.FETCH_CONCURRENCY;
-  const giveOut = () => tick({ feeds, enqueue: queues.poll.enqueue, pending: queues.poll.pending, capacity, emit });
   const workers = [
-    openWorker('tick', giveOut, { redis: connect('patient'), concurrency: 1, events }),
-    openWorker('poll', ({ feed }) => poll(deps, feed, 'schedule'), {
+    openWorker('tick', tick, { redis: connect('patient'), concurrency: 1, events }),
+    openWorker('poll', ({ feeds: due }) => poll(deps, due, 'schedule'), {
       redis: connect('patient'),
+      // The fetcher sees to it that no more than that are fetched at once; a slow one must not hold the others of its job.
       concurrency: config.FETCH_CONCURRENCY,
       events,
     }),
-    openWorker('ping', ({ feed }) => poll(deps, feed, 'ping'), {
+    openWorker('ping', ({ feed }) => poll(deps, [feed], 'ping'), {
       redis: connect('patient'),
       concurrency: PINGS_AT_ONCE,
       events,
@@ -105,7 +120,7 @@ await runProcess('scheduler', process.env, async ({ config, version, emit, metri
       concurrency: PROBES_AT_ONCE,
       events,
     }),
-    openWorker('push', (pushed) => push({ feeds, parse: parser.parse }, pushed), {
+    openWorker('push', (pushed) => push({ feeds, items, parse: parser.parse }, pushed), {
       redis: connect('patient'),
       concurrency: PUSHES_AT_ONCE,
       events,

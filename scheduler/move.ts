@@ -1,10 +1,9 @@
-import { compare } from '../lib/changes.js';
-import { feedIdOf, itemIdOf, type Feed, type FeedId, type FeedUrl, type Reading } from '../lib/domain.js';
+import { feedIdOf, type Feed, type FeedId, type FeedUrl, type Reading } from '../lib/domain.js';
 import type { DigestStore } from '../lib/store/digests.js';
 import type { Log } from '../lib/store/log.js';
 import type { NodeStore } from '../lib/store/nodes.js';
 import type { SubscriptionStore } from '../lib/store/subscriptions.js';
-import { addressesOf, adopt, learn, type LearnDeps } from './learn.js';
+import { addressesOf, adopt, changesOf, learn, type LearnDeps } from './learn.js';
 
 export interface MoveDeps extends LearnDeps {
   readonly nodes: Pick<NodeStore, 'get' | 'affiliations' | 'delete'>;
@@ -22,7 +21,7 @@ export interface Move {
 
 type Fresh = Extract<Reading, { kind: 'fresh' }>;
 
-// So many looks in a row must be sent to the same place: redirects that call themselves permanent are often mistakes.
+// So many looks in a row, within a day, must be sent to the same place: redirects that call themselves permanent are often mistakes.
 const LOOKS = 3;
 const READ_RECORDS = 1_000;
 
@@ -55,7 +54,8 @@ export async function merge(deps: MoveDeps, before: Feed, { to, there }: Move, r
   const feed = await feeds.get(before.id);
   if (feed?.version !== before.version + 1) return;
   if (!there || !(await isUpToDate(deps, there, reading))) {
-    await (there ? learn(deps, there, reading) : adopt(deps, to, reading));
+    const circumstances = { subscribers: 0, isScheduled: false };
+    await (there ? learn(deps, there, reading, circumstances) : adopt(deps, to, reading));
     return;
   }
   if (!(await isAllTold(deps, feed.id)) || !(await isAllTold(deps, there.id))) return;
@@ -69,13 +69,9 @@ export async function merge(deps: MoveDeps, before: Feed, { to, there }: Move, r
 }
 
 /** Whether a feed knows all that a reading shows. */
-async function isUpToDate({ feeds }: MoveDeps, feed: Feed, { entries }: Fresh): Promise<boolean> {
+async function isUpToDate(deps: MoveDeps, feed: Feed, { entries }: Fresh): Promise<boolean> {
   if (feed.read === undefined || feed.failures > 0) return false;
-  const known = await feeds.known(
-    feed.id,
-    entries.map(({ id }) => itemIdOf(feed.id, id)),
-  );
-  return compare(feed.id, known, entries, false).changes.length === 0;
+  return (await changesOf(deps, feed, entries, false)).changes.length === 0;
 }
 
 /** Whether everything that has happened to a node was delivered. */

@@ -1,38 +1,106 @@
-import type { Feed, FeedId, FeedUrl, Target } from '../lib/domain.js';
+import type { Feed, FeedId, FeedUrl, Reading, Target } from '../lib/domain.js';
 import type { Events } from '../lib/events.js';
 import type { ProbeResult } from '../lib/queues.js';
-import { adopt, ATTEMPTS, learn } from './learn.js';
+import type { Taken } from '../lib/store/feeds.js';
+import { adopt, addressesOf, ATTEMPTS, isLongUnseen, learn } from './learn.js';
 import { merge, moveOf, type MoveDeps } from './move.js';
+import { isLost, rediscover } from './rediscover.js';
 
-export type PollDeps = MoveDeps;
+export interface PollDeps extends MoveDeps {
+  /** For how long a feed is taken by who looks at it, in ms: longer than a look takes. */
+  readonly takeMs: number;
+  /** Runs a look, and counts the feed as in hand meanwhile. */
+  readonly counted: <T>(look: () => Promise<T>) => Promise<T>;
+}
 
 type Trigger = Events['polled']['trigger'];
 
-/** One look at one feed. Safe to repeat from the top, wherever it was cut off. */
-export async function poll(deps: PollDeps, feed: FeedId, trigger: Trigger): Promise<void> {
-  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    const known = await deps.feeds.get(feed);
-    if (!known) return; // forgotten while the job waited
-    const started = performance.now();
-    const move = await moveOf(deps, known);
+/**
+ * One look at each of these feeds, side by side, each by one at a time. Safe to repeat from the top, wherever it was cut
+ * off. A feed that nobody follows is left alone, and forgotten when that has been so for long.
+ */
+export async function poll(deps: PollDeps, ids: readonly FeedId[], trigger: Trigger): Promise<void> {
+  const taken = await deps.feeds.take(ids, trigger, deps.takeMs);
+  const looks = [...taken].map(async ([id, one]) => {
+    if (one.kind === 'forgettable') await forget(deps, id);
+    if (one.kind === 'taken') await deps.counted(() => pollOne(deps, one, trigger));
+  });
+  // One that fails must not keep the others from being looked at.
+  const failed = (await Promise.allSettled(looks)).find(({ status }) => status === 'rejected');
+  if (failed?.status === 'rejected') throw failed.reason;
+}
+
+async function pollOne(
+  deps: PollDeps,
+  { feed, subscribers }: Extract<Taken, { kind: 'taken' }>,
+  trigger: Trigger,
+): Promise<void> {
+  const { feeds, now, emit } = deps;
+  const { id } = feed;
+  const started = performance.now();
+  const move = await moveOf(deps, feed);
+  const { reading, at } = await look(deps, feed, {
+    url: feed.at ?? feed.url,
+    subscribers,
     // Of a feed that is about to move, everything is needed, not only what has changed.
-    const reading = await deps.read(move ? { url: known.url } : targetOf(known));
-    const committed = await learn(deps, known, reading);
-    if (committed === 'conflict') continue;
-    const seconds = (performance.now() - started) / 1_000;
-    deps.emit('polled', {
-      feed: known.url,
+    ...(!move && feed.body && { body: feed.body }),
+    ...(!move && !feed.lying && !isLongUnseen(feed, now()) && { validators: feed.validators }),
+  });
+  const report = (announced: number) => {
+    emit('polled', {
+      feed: feed.url,
       outcome: reading.kind,
       trigger,
-      seconds,
-      announced: committed.announced,
+      seconds: (performance.now() - started) / 1_000,
+      announced,
       ...(reading.kind === 'failed' && { reason: reading.text }),
     });
-    const isStill = move !== undefined && reading.kind === 'fresh' && reading.moved === move.to;
-    if (isStill && committed.announced === 0) await merge(deps, known, move, reading);
+  };
+  if (reading.kind === 'postponed') {
+    await feeds.postpone(id, reading.seconds * 1_000);
+    report(0);
     return;
   }
-  throw new Error(`${feed} changed under ${ATTEMPTS} looks at it`);
+  const circumstances = { subscribers, isScheduled: trigger === 'schedule', ...(at !== undefined && { at }) };
+  let before: Feed | undefined = feed;
+  for (let attempt = 0; attempt < ATTEMPTS && before; attempt++) {
+    const committed = await learn(deps, before, reading, circumstances);
+    if (committed !== 'conflict') {
+      report(committed.announced);
+      const isStill = move !== undefined && reading.kind === 'fresh' && reading.moved === move.to;
+      if (isStill && committed.announced === 0) await merge(deps, before, move, reading);
+      return;
+    }
+    before = await feeds.get(id);
+  }
+  if (before) throw new Error(`${id} changed under ${ATTEMPTS} attempts to commit`);
+}
+
+/**
+ * What there is at a feed's address; of a feed that is lost there, what is at the one at which it is found again, as if
+ * the first had redirected to it for good.
+ */
+async function look(
+  deps: PollDeps,
+  feed: Feed,
+  target: Target,
+): Promise<{ readonly reading: Reading; readonly at?: FeedUrl | null }> {
+  const reading = await deps.read(target);
+  if (feed.at !== undefined) {
+    if (reading.kind === 'failed' || reading.kind === 'page') return { reading, at: null };
+    return { reading: reading.kind === 'postponed' ? reading : { moved: feed.at, ...reading } };
+  }
+  const found = isLost(feed, reading) ? await rediscover(deps, feed) : undefined;
+  if (!found) return { reading };
+  deps.emit('notice', { text: `${feed.url} is gone, and was found at ${found.to}` });
+  return { reading: { moved: found.to, ...found.reading }, at: found.to };
+}
+
+async function forget({ feeds, nodes, aliases, emit }: PollDeps, id: FeedId): Promise<void> {
+  const feed = await feeds.get(id);
+  if (!feed || !(await nodes.delete(id, { announce: false, unfollowed: true }))) return;
+  for (const address of addressesOf([feed.url], feed.source)) await aliases.remove(address, id);
+  emit('notice', { text: `${feed.url} is forgotten: nobody has followed it for a month` });
 }
 
 /**
@@ -43,6 +111,7 @@ export async function probe(deps: PollDeps, url: FeedUrl): Promise<ProbeResult> 
   const reading = await deps.read({ url });
   if (reading.kind !== 'page') return adopt(deps, url, reading);
   for (const candidate of reading.feeds) {
+    if (!(await deps.mayLookAt(candidate))) continue;
     const result = await adopt(deps, candidate, await deps.read({ url: candidate }));
     if (result.kind !== 'feed') continue;
     await deps.aliases.add(url, result.feed);
@@ -50,5 +119,3 @@ export async function probe(deps: PollDeps, url: FeedUrl): Promise<ProbeResult> 
   }
   return { kind: 'refused', code: 'not-a-feed', text: 'That page names feeds, but none of them can be read' };
 }
-
-const targetOf = ({ url, validators, body }: Feed): Target => ({ url, validators, ...(body && { body }) });

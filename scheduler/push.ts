@@ -1,12 +1,13 @@
-import { compare } from '../lib/changes.js';
 import { itemIdOf, type Entry, type Source } from '../lib/domain.js';
 import type { Jobs, PushResult } from '../lib/queues.js';
 import type { FeedStore } from '../lib/store/feeds.js';
-import { ATTEMPTS } from './learn.js';
+import type { ItemStore } from '../lib/store/items.js';
+import { ATTEMPTS, changesOf } from './learn.js';
 import type { Parse } from './parse.js';
 
 export interface PushDeps {
   readonly feeds: Pick<FeedStore, 'get' | 'known' | 'commit'>;
+  readonly items: Pick<ItemStore, 'byId'>;
   readonly parse: Parse;
 }
 
@@ -17,10 +18,8 @@ const NO_SOURCE: Source = { links: [], authors: [], categories: [] };
  * Takes entries as if the feed had shown them: what is not known yet is stored and announced. They are read as those of
  * a feed are; one of them that cannot be read refuses all.
  */
-export async function push(
-  { feeds, parse }: PushDeps,
-  { feed: id, entries }: Jobs['push']['payload'],
-): Promise<PushResult> {
+export async function push(deps: PushDeps, { feed: id, entries }: Jobs['push']['payload']): Promise<PushResult> {
+  const { feeds, parse } = deps;
   if (!entries.every(isAtomEntry)) return refused('Each payload must be an Atom entry (RFC 4287)');
   const { url } = (await feeds.get(id)) ?? {};
   if (url === undefined) return GONE;
@@ -30,15 +29,21 @@ export async function push(
   if (parsed.kind === 'page' || parsed.entries.length !== entries.length || parsed.entries.some(isEmpty)) {
     return refused('Each payload must be one Atom entry (RFC 4287), with something in it and an id of its own');
   }
-  const items = parsed.entries.map((entry) => itemIdOf(id, entry.id));
-  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+  const items = new Map(parsed.entries.map((entry) => [entry, itemIdOf(id, entry.id)]));
+  for (let attempt = 0; attempt < ATTEMPTS;) {
     const feed = await feeds.get(id);
     if (!feed) return GONE;
-    const changes = compare(id, await feeds.known(id, items), parsed.entries, false);
+    // Who publishes an edit wants it to be told, however small it is.
+    const changes = await changesOf(deps, { ...feed, editThreshold: 0 }, parsed.entries, false);
     const outcome = { kind: 'pushed', source: feed.source ?? NO_SOURCE, changes } as const;
     const result = await feeds.commit({ feed, outcome });
-    if (result === 'committed') return { kind: 'committed', items };
     if (result === 'gone') return GONE;
+    if (result === 'conflict') {
+      attempt++;
+      continue;
+    }
+    for (const { entry, item } of changes.changes) items.set(entry, item);
+    if (changes.left === 0) return { kind: 'committed', items: [...items.values()] };
   }
   throw new Error(`${id} changed under ${ATTEMPTS} attempts to push to it`);
 }

@@ -7,6 +7,8 @@ import { script } from './script.js';
 export interface AliasStore {
   /** The first call for a URL decides what the URL means as a node; at most fifty feeds are kept per URL. */
   add(url: string, feed: FeedId): Promise<void>;
+  /** The URL does not stand for this feed any more. */
+  remove(url: string, feed: FeedId): Promise<void>;
   feedsOf(url: string): Promise<FeedId[]>;
 }
 
@@ -23,6 +25,9 @@ export function redisAliases(redis: RedisClient, keys: Keys, now: () => number):
   return {
     async add(url, feed) {
       await ADD(redis, [keys.alias(aliasOf(url))], [feed, now()]);
+    },
+    async remove(url, feed) {
+      await redis.zrem(keys.alias(aliasOf(url)), feed);
     },
     feedsOf: async (url) => (await redis.zrange(keys.alias(aliasOf(url)), 0, -1)) as FeedId[],
   };

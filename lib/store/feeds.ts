@@ -10,19 +10,27 @@ import {
   type Source,
   type Validators,
 } from '../domain.js';
+import type { ConfigOverrides } from '../node-config.js';
 import type { RedisClient } from '../redis.js';
 import type { FeedStatus } from '../status.js';
+import { grouped } from './grouped.js';
 import { itemsPreamble } from './items.js';
 import { COMMITTED, type Keys } from './keys.js';
 import { script } from './script.js';
+import { dayText, fieldOf, knownFrom, seenText } from './seen.js';
 
 /** What we know of every feed, and when each is due. */
 export interface FeedStore {
   /** Makes the feed known and due at once. False when it was known already. */
   register(url: FeedUrl): Promise<boolean>;
   get(feed: FeedId): Promise<Feed | undefined>;
-  /** What of these entries is known, to compare a reading with. */
-  known(feed: FeedId, items: readonly ItemId[]): Promise<Known>;
+  /**
+   * Takes feeds to look at them, so that nobody else does at the same time: each until its commit, or for `ms` at most.
+   * Whoever took one may take it again: a worker that was lost is run again under its name.
+   */
+  take(feeds: readonly FeedId[], holder: string, ms: number): Promise<ReadonlyMap<FeedId, Taken>>;
+  /** What is remembered of all entries that the feed has shown. */
+  known(feed: FeedId): Promise<Known>;
   /**
    * Takes up to `limit` feeds that are due, in random order. Who is taken comes due again by itself after `leaseMs`,
    * unless a commit says otherwise before.
@@ -30,23 +38,38 @@ export interface FeedStore {
   lease(limit: number, leaseMs: number): Promise<FeedId[]>;
   /**
    * Writes what one look has learned, or what was pushed: all of it or nothing. `conflict`: somebody else committed
-   * since `version` was read, so it must be repeated from the top. `gone`: the feed is no longer known.
+   * since `version` was read, so it must be repeated from the top. `gone`: the feed is no longer known. A feed that
+   * nobody follows is paused by it.
    */
   commit(commit: Commit): Promise<'committed' | 'conflict' | 'gone'>;
+  /** Gives back a feed that was taken and not looked at; it comes due in so many ms. */
+  postpone(feed: FeedId, ms: number): Promise<void>;
+  /** Lets a push that has proven to be healthy stand in for looks until then (ms since 1970). */
+  trustPush(feed: FeedId, until: number): Promise<void>;
   /** Whether this ping is acted on now (0), or in so many ms as one look for all that came meanwhile; `slot` names the look. */
   ping(feed: FeedId, minMs: number): Promise<{ readonly delayMs: number; readonly slot: string }>;
+  /** When the feed is due (ms since 1970). */
+  dueAt(feed: FeedId): Promise<number | undefined>;
   /** How many feeds there are, and how many are due but not taken. */
   count(): Promise<{ readonly feeds: number; readonly due: number }>;
 }
+
+/**
+ * What came of taking a feed. `busy`: somebody looks at it; who wanted to do so because of a ping is not forgotten, the
+ * feed comes due when they are done. `paused`: nobody follows it. `forgettable`: for so long that it may be forgotten.
+ */
+export type Taken =
+  | { readonly kind: 'taken'; readonly feed: Feed; readonly subscribers: number }
+  | { readonly kind: 'unknown' | 'busy' | 'paused' | 'forgettable' };
+
+/** What a commit may change of a feed beside its entries; null is that there is none any more. */
+export type Facts = { readonly [K in (typeof FACTS)[number]]?: Exclude<Feed[K], undefined> | null };
 
 export interface Commit {
   readonly feed: Feed;
   /** From now until the next look; without it, the schedule stays as it is. */
   readonly nextMs?: number;
-  /** The lasting state that subscribers are told of with this commit; null when one that they were told of is over. */
-  readonly told?: 'failing' | 'gone' | null;
-  /** Where looks are led to for good, and how many in a row; null when that row has ended. */
-  readonly moving?: Feed['moving'] | null;
+  readonly facts?: Facts;
   readonly outcome: {
     /** What subscribers may be told of the feed itself: a record of its own, ahead of the entries. */
     readonly status?: FeedStatus;
@@ -55,7 +78,8 @@ export interface Commit {
         readonly kind: 'fresh';
         readonly source: Source;
         readonly validators: Validators;
-        readonly body: string;
+        /** Absent when the document was not read to its end: then it must be read again, even if it stays the same. */
+        readonly body?: string;
         readonly changes: Changes;
       }
     | { readonly kind: 'unchanged'; readonly validators?: Validators }
@@ -65,31 +89,101 @@ export interface Commit {
   );
 }
 
+/** Fields of a feed's hash that are JSON. */
+const FACTS = ['told', 'moving', 'at', 'pace', 'rhythm', 'full', 'lying', 'untrusted', 'pushed'] as const;
+
 // Seen entries that the feed has not shown for this long are forgotten, once there are more than FEW of them.
 const FORGET_AFTER_DAYS = 60;
-const FEW_SEEN = 2_000;
+const FEW_SEEN = 500;
+
+/** So long a feed that nobody follows is kept. */
+export const FORGET_FEED_MS = 30 * 86_400_000;
+
+const NOW = `
+  local time = redis.call('TIME')
+  local now = time[1] * 1000 + math.floor(time[2] / 1000)
+`;
+
+// Lua: whether somebody wants this feed to be looked at: subscribers, or whoever has given it an owner or a
+// configuration, so that it is on the firehose.
+const FOLLOWED = `
+  local function followed(feed, subscribers, affiliations)
+    return redis.call('EXISTS', subscribers) == 1 or redis.call('EXISTS', affiliations) == 1
+      or (redis.call('HGET', feed, 'config') or '{}') ~= '{}'
+  end
+`;
+
+/** Lua: `wake` makes a feed that is paused due at once, because somebody follows it from now on. */
+export const wakePreamble = `
+  local function wake(feed, due, id)
+    if redis.call('HEXISTS', feed, 'paused') == 0 then return end
+    ${NOW}
+    redis.call('ZADD', due, 'XX', now, id)
+  end
+`;
 
 const REGISTER = script(`
   if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
-  local now = redis.call('TIME')
-  local ms = now[1] * 1000 + math.floor(now[2] / 1000)
-  redis.call('HSET', KEYS[1], 'url', ARGV[2], 'version', 0, 'added', ms, 'failures', 0)
-  redis.call('ZADD', KEYS[2], ms, ARGV[1])
+  ${NOW}
+  redis.call('HSET', KEYS[1], 'url', ARGV[2], 'version', 0, 'added', now, 'failures', 0)
+  redis.call('ZADD', KEYS[2], now, ARGV[1])
   redis.call('ZADD', KEYS[3], 0, ARGV[1])
   redis.call('HDEL', KEYS[4], ARGV[1])
   return 1
 `);
 
+const TAKE = script(`
+  ${FOLLOWED}
+  ${NOW}
+  local due, holder, ms = KEYS[1], ARGV[1], tonumber(ARGV[2])
+  local function take(id, feed, subscribers, affiliations)
+    local stored, busy, paused = unpack(redis.call('HMGET', feed, 'url', 'busy', 'paused'))
+    if not stored then return {'unknown'} end
+    if busy then
+      local till, by = string.match(busy, '^(%d+) (.*)$')
+      if tonumber(till) > now and by ~= holder then
+        if holder == 'ping' then redis.call('HSET', feed, 'again', 1)
+        else redis.call('ZADD', due, 'XX', till, id) end
+        return {'busy'}
+      end
+    end
+    if paused and not followed(feed, subscribers, affiliations) then
+      local last = tonumber(paused) + ${FORGET_FEED_MS}
+      if now >= last then return {'forgettable'} end
+      redis.call('ZADD', due, 'XX', last, id)
+      return {'paused'}
+    end
+    redis.call('HSET', feed, 'busy', string.format('%.0f %s', now + ms, holder))
+    return {'taken', redis.call('ZCARD', subscribers), redis.call('HGETALL', feed)}
+  end
+  local taken = {}
+  for i = 3, #ARGV do taken[#taken + 1] = take(ARGV[i], unpack(KEYS, 3 * i - 7, 3 * i - 5)) end
+  return taken
+`);
+
+// A ping that came while the feed was busy has the last word.
+const POSTPONE = script(`
+  ${NOW}
+  redis.call('HDEL', KEYS[1], 'busy')
+  local wait = redis.call('HDEL', KEYS[1], 'again') == 1 and 0 or tonumber(ARGV[2])
+  return redis.call('ZADD', KEYS[2], 'XX', now + wait, ARGV[1])
+`);
+
+const SET_FACT = script(`
+  if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+  redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+  return 1
+`);
+
 // Due feeds hold the ranks 0 to n-1, so a window at a random rank is a random choice at the price of a range.
 const LEASE = script(`
-  local now = redis.call('TIME')
-  local ms = now[1] * 1000 + math.floor(now[2] / 1000)
-  local due = redis.call('ZCOUNT', KEYS[1], '-inf', ms)
+  ${NOW}
+  local due = redis.call('ZCOUNT', KEYS[1], '-inf', now)
   if due == 0 then return {} end
   local limit = math.min(tonumber(ARGV[1]), due)
   local start = math.floor(tonumber(ARGV[3]) * (due - limit + 1))
   local feeds = redis.call('ZRANGE', KEYS[1], start, start + limit - 1)
-  for _, feed in ipairs(feeds) do redis.call('ZADD', KEYS[1], ms + tonumber(ARGV[2]), feed) end
+  for _, feed in ipairs(feeds) do redis.call('ZADD', KEYS[1], now + tonumber(ARGV[2]), feed) end
   return feeds
 `);
 
@@ -99,29 +193,44 @@ const LEASE = script(`
  */
 const COMMIT = script(`
   ${itemsPreamble}
-  local feed, seen, items, order, born, due, log, subscribers = unpack(KEYS)
+  ${FOLLOWED}
+  local feed, seen, items, order, born, due, log, subscribers, affiliations = unpack(KEYS)
   local next_argument = 0
   local function take() next_argument = next_argument + 1; return ARGV[next_argument] end
   local function count() return tonumber(take()) end
-  local id, version, next_ms, keep, today, outcome = take(), take(), count(), count(), count(), take()
+  local id, version, next_ms, keep, today, outcome = take(), take(), count(), count(), take(), take()
 
-  local stored = redis.call('HGET', feed, 'version')
+  local stored, url = unpack(redis.call('HMGET', feed, 'version', 'url'))
   if not stored then return 'gone' end
   if stored ~= version then return 'conflict' end
 
-  local time = redis.call('TIME')
-  local now = time[1] * 1000 + math.floor(time[2] / 1000)
-  local url = redis.call('HGET', feed, 'url')
-  redis.call('HSET', feed, 'version', version + 1)
-  for _ = 1, count() do redis.call('HSET', feed, take(), take()) end
+  ${NOW}
+  local set = {'version', version + 1}
+  for _ = 1, count() do
+    set[#set + 1] = take()
+    set[#set + 1] = take()
+  end
+  if outcome ~= 'pushed' then
+    set[#set + 1] = 'polled'
+    set[#set + 1] = now
+    if outcome ~= 'failed' then
+      set[#set + 1] = 'read'
+      set[#set + 1] = now
+    end
+  end
+  redis.call('HSET', feed, unpack(set))
+  if outcome == 'failed' then redis.call('HSETNX', feed, 'failing', now) end
   for _ = 1, count() do redis.call('HDEL', feed, take()) end
-  if next_ms then redis.call('ZADD', due, now + next_ms, id) end
-  if outcome ~= 'pushed' then redis.call('HSET', feed, 'polled', now) end
-  if outcome == 'failed' then
-    redis.call('HSETNX', feed, 'failing', now)
-  elseif outcome ~= 'pushed' then
-    redis.call('HSET', feed, 'read', now)
-    redis.call('HDEL', feed, 'failing')
+  if next_ms then
+    local again = redis.call('HDEL', feed, 'again') == 1
+    redis.call('HDEL', feed, 'busy')
+    if followed(feed, subscribers, affiliations) then
+      redis.call('HDEL', feed, 'paused')
+      redis.call('ZADD', due, now + (again and 0 or next_ms), id)
+    else
+      redis.call('HSETNX', feed, 'paused', now)
+      redis.call('ZADD', due, redis.call('HGET', feed, 'paused') + ${FORGET_FEED_MS}, id)
+    end
   end
 
   local announced = 0
@@ -135,31 +244,37 @@ const COMMIT = script(`
   for _ = 1, count() do
     local item = take()
     local known = redis.call('HGET', seen, item)
-    if known then redis.call('HSET', seen, item, string.match(known, '^%S+') .. ' ' .. today) end
+    local day, rest = string.match(known or '', '^(%S+)(.*)$')
+    if day and day ~= today then redis.call('HSET', seen, item, today .. rest) end
     shown = shown + 1
   end
 
   local source = take()
   for _ = 1, count() do
-    local item, hash, kind, entry = take(), take(), take(), take()
-    redis.call('HSET', seen, item, hash .. ' ' .. today)
-    if entry ~= '' then
+    local item, field, memory, kind, entry = take(), take(), take(), take(), take()
+    redis.call('HSET', seen, field, today .. ' ' .. memory)
+    local before = kind == 'stored' and redis.call('HGET', items, item)
+    if before then
+      -- A change too small to be announced leaves the item where it is.
+      redis.call('HSET', items, item, string.match(before, '^{"at":%d+') .. ',"entry":' .. entry .. '}')
+    elseif entry ~= '' then
       hold(feed, items, order, born, item, '{"at":' .. string.format('%.0f', now) .. ',"entry":' .. entry .. '}')
     end
-    if kind == 'first' and redis.call('ZCARD', subscribers) == 0 then kind = 'stored' end
-    if kind ~= 'stored' then
+    if kind == 'new' or kind == 'edited' or (kind == 'first' and redis.call('EXISTS', subscribers) == 1) then
       redis.call('XADD', log, '*', 'feed', id, 'url', url, 'item', item, 'kind', kind, 'entry', entry, 'source', source)
       announced = announced + 1
     end
     shown = shown + 1
   end
 
-  trim(items, order, born, tonumber(redis.call('HGET', feed, 'keep') or keep))
-  if redis.call('HLEN', seen) > ${FEW_SEEN} + 2 * shown then
-    local all = redis.call('HGETALL', seen)
-    for i = 1, #all, 2 do
-      local day = tonumber(string.match(all[i + 1], ' (%d+)$'))
-      if day < today - ${FORGET_AFTER_DAYS} then redis.call('HDEL', seen, all[i]) end
+  if outcome == 'fresh' or outcome == 'pushed' then
+    trim(items, order, born, tonumber(redis.call('HGET', feed, 'keep') or keep))
+    if redis.call('HLEN', seen) > ${FEW_SEEN} + 2 * shown then
+      local all = redis.call('HGETALL', seen)
+      for i = 1, #all, 2 do
+        local day = tonumber(string.match(all[i + 1], '^%S+'), 36)
+        if day < tonumber(today, 36) - ${FORGET_AFTER_DAYS} then redis.call('HDEL', seen, all[i]) end
+      end
     end
   end
   if announced > 0 then redis.call('PUBLISH', '${COMMITTED}', string.match(log, '{(%d+)}')) end
@@ -175,8 +290,6 @@ const PING = script(`
   return {0, slot}
 `);
 
-const DAY_MS = 86_400_000;
-
 export interface FeedStoreOptions {
   readonly itemsPerNode: number;
   readonly now: () => number;
@@ -184,9 +297,9 @@ export interface FeedStoreOptions {
 }
 
 export function redisFeeds(redis: RedisClient, keys: Keys, options: FeedStoreOptions): FeedStore {
-  const today = () => Math.floor(options.now() / DAY_MS);
   const everyPartition = <T>(ask: (partition: number) => Promise<T>) =>
     Promise.all(Array.from({ length: keys.partitions }, (_, partition) => ask(partition)));
+  const dueOf = (feed: FeedId) => keys.due(keys.partitionOf(feed));
 
   async function get(feed: FeedId): Promise<Feed | undefined> {
     return feedFrom(feed, await redis.hgetall(keys.feed(feed)));
@@ -212,11 +325,23 @@ export function redisFeeds(redis: RedisClient, keys: Keys, options: FeedStoreOpt
       return added === 1;
     },
 
-    async known(feed, items) {
-      if (items.length === 0) return new Map();
-      const hashes = await redis.hmget(keys.seen(feed), ...items);
-      return new Map(items.flatMap((item, i) => (hashes[i] ? [[item, hashes[i].split(' ')[0] ?? '']] : [])));
+    async take(ids, holder, ms) {
+      const taken = new Map<FeedId, Taken>();
+      const partitions = grouped(ids, keys.partitionOf);
+      await Promise.all(
+        [...partitions].map(async ([partition, here]) => {
+          const ofFeeds = here.flatMap((id) => [keys.feed(id), keys.subscribers(id), keys.affiliations(id)]);
+          const replies = await TAKE(redis, [keys.due(partition), ...ofFeeds], [holder, ms, ...here]);
+          for (const [i, reply] of (replies as TakeReply[]).entries()) {
+            const id = here[i];
+            if (id) taken.set(id, takenFrom(id, reply));
+          }
+        }),
+      );
+      return taken;
     },
+
+    known: async (feed) => knownFrom(await redis.hgetall(keys.seen(feed))),
 
     async lease(limit, leaseMs) {
       const taken: FeedId[] = [];
@@ -231,16 +356,28 @@ export function redisFeeds(redis: RedisClient, keys: Keys, options: FeedStoreOpt
 
     async commit(commit) {
       const { id } = commit.feed;
-      const partition = keys.partitionOf(id);
       const ofFeed = [keys.feed(id), keys.seen(id), keys.items(id), keys.order(id), keys.born(id)];
-      const touched = [...ofFeed, keys.due(partition), keys.log(partition), keys.subscribers(id)];
-      const result = await COMMIT(redis, touched, commitArguments(commit, await keepFor(commit), today()));
-      return result as 'committed' | 'conflict' | 'gone';
+      const around = [dueOf(id), keys.log(keys.partitionOf(id)), keys.subscribers(id), keys.affiliations(id)];
+      const args = commitArguments(commit, await keepFor(commit), dayText(options.now()));
+      return (await COMMIT(redis, [...ofFeed, ...around], args)) as 'committed' | 'conflict' | 'gone';
+    },
+
+    async postpone(id, ms) {
+      await POSTPONE(redis, [keys.feed(id), dueOf(id)], [id, Math.round(ms)]);
+    },
+
+    async trustPush(id, until) {
+      await SET_FACT(redis, [keys.feed(id)], ['pushed', until]);
     },
 
     async ping(feed, minMs) {
       const [delayMs, slot] = (await PING(redis, [keys.pinged(feed)], [minMs])) as [number, string];
       return { delayMs: Math.max(0, delayMs), slot };
+    },
+
+    async dueAt(feed) {
+      const score = await redis.zscore(dueOf(feed), feed);
+      return score === null ? undefined : Number(score);
     },
 
     async count() {
@@ -255,10 +392,26 @@ export function redisFeeds(redis: RedisClient, keys: Keys, options: FeedStoreOpt
   };
 }
 
+type TakeReply = readonly ['taken', number, readonly string[]] | readonly [Exclude<Taken['kind'], 'taken'>];
+
+function takenFrom(id: FeedId, reply: TakeReply): Taken {
+  if (reply[0] !== 'taken') return { kind: reply[0] };
+  const [kind, subscribers, flat] = reply;
+  const feed = feedFrom(id, fieldsFrom(flat));
+  return feed ? { kind, feed, subscribers } : { kind: 'unknown' };
+}
+
+/** The fields of a hash, as Redis gives them one after the other. */
+function fieldsFrom(flat: readonly string[]): Readonly<Record<string, string>> {
+  const fields: Record<string, string> = {};
+  for (let i = 0; i + 1 < flat.length; i += 2) fields[flat[i] ?? ''] = flat[i + 1] ?? '';
+  return fields;
+}
+
 function commitArguments(
-  { feed, nextMs, told, moving, outcome }: Commit,
+  { feed, nextMs, facts = {}, outcome }: Commit,
   keep: number,
-  today: number,
+  today: string,
 ): (string | number)[] {
   const set: string[] = [];
   const clear: string[] = [];
@@ -268,14 +421,17 @@ function commitArguments(
   let touched: readonly ItemId[] = [];
   let changes: readonly Change[] = [];
   let source = '{}';
-  if (told !== undefined) field('told', told ?? undefined);
-  if (moving !== undefined) field('moving', moving ? JSON.stringify(moving) : undefined);
+  for (const [name, value] of Object.entries(facts)) {
+    field(name, value === null ? undefined : JSON.stringify(value));
+  }
   if (outcome.kind === 'failed') {
     field('failures', String(feed.failures + 1));
     field('failure', JSON.stringify(outcome.failure));
   } else if (outcome.kind !== 'pushed') {
-    field('failures', '0');
-    field('failure', undefined);
+    if (feed.failures > 0) {
+      field('failures', '0');
+      clear.push('failure', 'failing');
+    }
     if (outcome.validators) {
       field('etag', outcome.validators.etag);
       field('modified', outcome.validators.lastModified);
@@ -293,22 +449,27 @@ function commitArguments(
     ...[feed.id, feed.version, nextMs === undefined ? '' : Math.round(nextMs), keep, today, outcome.kind],
     ...[set.length / 2, ...set, clear.length, ...clear],
     outcome.status ? JSON.stringify(outcome.status) : '',
-    ...[touched.length, ...touched],
+    ...[touched.length, ...touched.map(fieldOf)],
     source,
     changes.length,
-    ...changes.flatMap(({ item, hash, kind, entry }, i) => {
+    ...changes.flatMap(({ item, seen, kind, entry }, i) => {
       // Of a long past, only what the node will hold is worth sending.
-      const isPast = kind === 'stored' && i < changes.length - keep;
-      return [item, hash, kind, isPast ? '' : JSON.stringify(entry)];
+      const isPast = kind === 'noted' || (kind === 'stored' && feed.read === undefined && i < changes.length - keep);
+      return [item, fieldOf(item), seenText(seen), kind, isPast ? '' : JSON.stringify(entry)];
     }),
   ];
 }
 
 /** A feed from the fields of its hash; undefined when they are not those of a feed. */
 export function feedFrom(id: FeedId, fields: Readonly<Record<string, string>>): Feed | undefined {
-  const { url, version, added, polled, read, failures, failure, failing, told, moving, source, etag, modified, body } =
+  const { url, version, added, polled, read, failures, failure, failing, paused, source, etag, modified, body } =
     fields;
   if (!url) return undefined;
+  const facts = FACTS.flatMap((name) => {
+    const json = fields[name];
+    return json === undefined ? [] : [[name, JSON.parse(json) as unknown] as const];
+  });
+  const { editThreshold } = JSON.parse(fields['config'] ?? '{}') as ConfigOverrides & { editThreshold?: number };
   return {
     id,
     url: url as FeedUrl,
@@ -323,8 +484,9 @@ export function feedFrom(id: FeedId, fields: Readonly<Record<string, string>>): 
     ...(source && { source: JSON.parse(source) as Source }),
     ...(failure && { failure: JSON.parse(failure) as Failure }),
     ...(failing && { failing: Number(failing) }),
-    ...((told === 'failing' || told === 'gone') && { told }),
-    ...(moving && { moving: JSON.parse(moving) as NonNullable<Feed['moving']> }),
+    ...(paused && { paused: Number(paused) }),
+    ...(editThreshold !== undefined && { editThreshold }),
+    ...(Object.fromEntries(facts) as Partial<Feed>),
   };
 }
 

@@ -12,7 +12,7 @@ import {
 } from '../domain.js';
 import type { ConfigOverrides } from '../node-config.js';
 import type { RedisClient } from '../redis.js';
-import { feedFrom } from './feeds.js';
+import { feedFrom, wakePreamble } from './feeds.js';
 import { itemsPreamble } from './items.js';
 import type { Keys } from './keys.js';
 import { recordPreamble } from './log.js';
@@ -62,9 +62,13 @@ export interface NodeStore {
   configure(id: NodeKey, config: ConfigOverrides, announce: boolean): Promise<boolean>;
   /**
    * Takes the node away in one step, with its items, schedule, affiliations and subscriptions; the log gets a `deleted`
-   * record, with whose audience the subscriptions are put aside until it is delivered. False when there is no such node.
+   * record, with whose audience the subscriptions are put aside until it is delivered. False when there is no such node,
+   * and with `unfollowed` when somebody is subscribed to it.
    */
-  delete(id: FeedId, how: { readonly announce: boolean; readonly successor?: Successor }): Promise<boolean>;
+  delete(
+    id: FeedId,
+    how: { readonly announce: boolean; readonly successor?: Successor; readonly unfollowed?: true },
+  ): Promise<boolean>;
   /** Where a node has gone, until one with its id is there again. */
   successor(id: FeedId): Promise<Successor | undefined>;
   /**
@@ -120,9 +124,11 @@ const CONFIGURE = script(`
   ${SETTLE}
   ${itemsPreamble}
   ${recordPreamble}
-  local log, items, order, born = unpack(KEYS, 7)
+  ${wakePreamble}
+  local log, items, order, born, due = unpack(KEYS, 7)
   if redis.call('EXISTS', feed) == 0 then return 0 end
   settle()
+  wake(feed, due, id)
   if keep ~= '' then trim(items, order, born, tonumber(keep)) end
   if ARGV[8] == '1' then record(log, 'feed', id, 'kind', 'configured') end
   return 1
@@ -133,8 +139,9 @@ const DELETE = script(`
   ${recordPreamble}
   local feed, seen, items, order, born, pinged, picture, affiliations, subscribers, departed = unpack(KEYS)
   local directory, unlisted, types, expiring, lifetimes, due, moved, log = unpack(KEYS, 11)
-  local id, audience, announce, successor = unpack(ARGV)
+  local id, audience, announce, unfollowed, successor = unpack(ARGV)
   if redis.call('EXISTS', feed) == 0 then return false end
+  if unfollowed == '1' and redis.call('EXISTS', subscribers) == 1 then return false end
   local people = redis.call('HKEYS', affiliations)
   redis.call('DEL', feed, seen, items, order, born, pinged, picture, affiliations)
   for _, set in ipairs({directory, unlisted, expiring, due}) do redis.call('ZREM', set, id) end
@@ -151,8 +158,11 @@ const DELETE = script(`
 `);
 
 const AFFILIATE = script(`
-  if KEYS[2] and redis.call('EXISTS', KEYS[2]) == 0 then return 0 end
-  redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+  ${wakePreamble}
+  local affiliations, feed, due = unpack(KEYS)
+  if feed and redis.call('EXISTS', feed) == 0 then return 0 end
+  redis.call('HSET', affiliations, ARGV[1], ARGV[2])
+  if feed then wake(feed, due, ARGV[3]) end
   return 1
 `);
 
@@ -251,11 +261,11 @@ export function redisNodes(redis: RedisClient, keys: Keys): NodeStore {
       }
       const partition = keys.partitionOf(id);
       const ofNode = [keys.items(id), keys.order(id), keys.born(id)];
-      const touched = [keys.feed(id), ...ledgers(partition), keys.log(partition), ...ofNode];
+      const touched = [keys.feed(id), ...ledgers(partition), keys.log(partition), ...ofNode, keys.due(partition)];
       return (await CONFIGURE(redis, touched, [...settings(id, config), announce ? 1 : 0])) === 1;
     },
 
-    async delete(id, { announce, successor }) {
+    async delete(id, { announce, successor, unfollowed }) {
       const audience = randomUUID();
       const partition = keys.partitionOf(id);
       const touched = [
@@ -264,7 +274,8 @@ export function redisNodes(redis: RedisClient, keys: Keys): NodeStore {
         ...[keys.subscribers(id), keys.departed(id, audience)],
         ...[...ledgers(partition), keys.due(partition), keys.moved(partition), keys.log(partition)],
       ];
-      const args = [id, audience, announce ? 1 : 0, ...(successor ? [JSON.stringify(successor)] : [])];
+      const gone = successor ? [JSON.stringify(successor)] : [];
+      const args = [id, audience, announce ? 1 : 0, unfollowed ? 1 : 0, ...gone];
       const people = (await DELETE(redis, touched, args)) as string[] | null;
       await Promise.all((people ?? []).map((jid) => redis.srem(keys.affiliated(jid), id)));
       return people !== null;
@@ -309,8 +320,9 @@ export function redisNodes(redis: RedisClient, keys: Keys): NodeStore {
       const index = keys.affiliated(jid);
       if (affiliation) {
         await redis.sadd(index, id);
-        const touched = [keys.affiliations(id), ...(id === FIREHOSE ? [] : [keys.feed(id)])];
-        if ((await AFFILIATE(redis, touched, [jid, affiliation])) === 1) return;
+        const ofNode = id === FIREHOSE ? [] : [keys.feed(id), keys.due(keys.partitionOf(id))];
+        const touched = [keys.affiliations(id), ...ofNode];
+        if ((await AFFILIATE(redis, touched, [jid, affiliation, id])) === 1) return;
       } else {
         await redis.hdel(keys.affiliations(id), jid);
       }

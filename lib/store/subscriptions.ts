@@ -1,4 +1,5 @@
 import {
+  FIREHOSE,
   parseJid,
   type FeedId,
   type NodeKey,
@@ -9,13 +10,15 @@ import {
 } from '../domain.js';
 import type { RedisClient } from '../redis.js';
 import { dueIn, keyFrom, memberOf } from './due.js';
+import { wakePreamble } from './feeds.js';
+import { grouped } from './grouped.js';
 import type { Keys } from './keys.js';
 import { cursorOf, span } from './pages.js';
 import { script } from './script.js';
 
 /** Who wants what. Callers never see a key, a script or a cursor. */
 export interface SubscriptionStore {
-  /** Replaces the one with the same node, JID and SubID. False when there was one. */
+  /** Replaces the one with the same node, JID and SubID; a feed that was paused is due at once. False when there was one. */
   put(subscription: Subscription): Promise<boolean>;
   /** False when there was nothing to remove. */
   remove(key: SubscriptionKey): Promise<boolean>;
@@ -71,11 +74,15 @@ const placeOf = ({ jid, subid }: Pick<Subscription, 'jid' | 'subid'>) => `${jid}
 const beginning = (place: string) => [`[${place}\0`, `(${place}\x01`] as const;
 
 const PUT = script(`
-  local subscribers, leases = KEYS[1], KEYS[2]
-  local place, key, rest, ends = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+  ${wakePreamble}
+  local subscribers, leases, feed, due = unpack(KEYS)
+  local place, key, node, rest, ends = unpack(ARGV)
   local old = redis.call('ZRANGEBYLEX', subscribers, '[' .. place .. '\\0', '(' .. place .. '\\1')
   for _, member in ipairs(old) do redis.call('ZREM', subscribers, member) end
-  if rest then redis.call('ZADD', subscribers, 0, place .. '\\0' .. rest) end
+  if rest then
+    redis.call('ZADD', subscribers, 0, place .. '\\0' .. rest)
+    if feed then wake(feed, due, node) end
+  end
   if ends then redis.call('ZADD', leases, ends, key) else redis.call('ZREM', leases, key) end
   return #old
 `);
@@ -91,6 +98,14 @@ const FIND = script(`
 
 export function redisSubscriptions(redis: RedisClient, keys: Keys): SubscriptionStore {
   const personKey = (jid: string) => keys.person(parseJid(jid).bare);
+
+  /** Puts a subscription in its place, without `rest` takes it away: how many there were. */
+  function put(key: SubscriptionKey, ...rest: (string | number)[]): Promise<unknown> {
+    const { feed } = key;
+    const ofFeed = feed === FIREHOSE ? [] : [keys.feed(feed), keys.due(keys.partitionOf(feed))];
+    const touched = [keys.subscribers(feed), keys.leases(keys.slotOf(feed)), ...ofFeed];
+    return PUT(redis, touched, [placeOf(key), memberOf(key), feed, ...rest]);
+  }
 
   /** One script for each hash slot. */
   async function find(wanted: readonly SubscriptionKey[]): Promise<Subscription[]> {
@@ -149,20 +164,17 @@ export function redisSubscriptions(redis: RedisClient, keys: Keys): Subscription
       const hasOptions = Object.keys(options).length > 0;
       const rest = { node, since, room, ...(isPending && { state }), ...(hasOptions && { options }) };
       const ends = typeof options.expire === 'number' ? [options.expire] : [];
-      const args = [placeOf(subscription), memberOf(subscription), JSON.stringify(rest), ...ends];
-      const touched = [keys.subscribers(feed), keys.leases(keys.slotOf(feed))];
-      const [put, index] = await Promise.allSettled([PUT(redis, touched, args), indexed]);
-      if (put.status === 'rejected') throw put.reason;
+      const [held, index] = await Promise.allSettled([put(subscription, JSON.stringify(rest), ...ends), indexed]);
+      if (held.status === 'rejected') throw held.reason;
       if (index.status === 'rejected') {
-        if (put.value === 0) await PUT(redis, touched, [placeOf(subscription), memberOf(subscription)]);
+        if (held.value === 0) await put(subscription);
         throw index.reason;
       }
-      return put.value === 0;
+      return held.value === 0;
     },
 
     async remove(key) {
-      const touched = [keys.subscribers(key.feed), keys.leases(keys.slotOf(key.feed))];
-      const removed = await PUT(redis, touched, [placeOf(key), memberOf(key)]);
+      const removed = await put(key);
       await redis.srem(personKey(key.jid), memberOf(key));
       return removed !== 0;
     },
@@ -243,16 +255,6 @@ export function redisSubscriptions(redis: RedisClient, keys: Keys): Subscription
     },
   };
   return store;
-}
-
-function grouped<T, K>(list: readonly T[], keyOf: (one: T) => K): ReadonlyMap<K, readonly T[]> {
-  const groups = new Map<K, T[]>();
-  for (const one of list) {
-    const group = groups.get(keyOf(one));
-    if (group) group.push(one);
-    else groups.set(keyOf(one), [one]);
-  }
-  return groups;
 }
 
 const bySince = (a: Subscription, b: Subscription) => a.since - b.since;

@@ -20,6 +20,7 @@ const ROUNDS = 7;
 const PARTITIONS = 16;
 const TESTER = 'tester.localhost';
 const SUBSCRIBER = `drain@${TESTER}`;
+const SEEN = { link: 'linked', words: 'worded', hashes: ['12345678'] };
 const SOURCE: Source = { title: { type: 'text', value: 'Bench' }, links: [], authors: [], categories: [] };
 
 /**
@@ -65,9 +66,15 @@ export async function delivery(): Promise<Row> {
         if (!feed) throw new Error(`${url} is not known`);
         const changes = Array.from({ length: PER_COMMIT }, () => {
           const entry = entryNumber(serial++);
-          return { item: itemIdOf(feed.id, entry.id), hash: entry.id, kind: 'new' as const, entry };
+          return { item: itemIdOf(feed.id, entry.id), seen: SEEN, kind: 'new' as const, entry };
         });
-        const outcome = { kind: 'fresh', source: SOURCE, validators: {}, body: '', changes: { changes, touched: [] } };
+        const outcome = {
+          kind: 'fresh',
+          source: SOURCE,
+          validators: {},
+          body: '',
+          changes: { changes, touched: [], left: 0 },
+        };
         await feeds.commit({ feed, nextMs: 900_000, outcome: { ...outcome, kind: 'fresh' } });
       }
     };

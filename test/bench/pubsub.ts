@@ -136,9 +136,14 @@ async function fillFeed(feeds: FeedStore, url: FeedUrl, items: number): Promise<
   const feed = await feeds.get(feedIdOf(url));
   if (!feed) throw new Error(`${url} is not known`);
   const changes = entriesOf(url, items).map((entry) => {
-    return { item: itemIdOf(feed.id, entry.id), hash: entry.id, kind: 'stored' as const, entry };
+    return {
+      item: itemIdOf(feed.id, entry.id),
+      seen: { link: 'linked', words: 'worded', hashes: ['12345678'] },
+      kind: 'stored' as const,
+      entry,
+    };
   });
-  const outcome = { source: sourceOf(url), validators: {}, body: '', changes: { changes, touched: [] } };
+  const outcome = { source: sourceOf(url), validators: {}, body: '', changes: { changes, touched: [], left: 0 } };
   await feeds.commit({ feed, nextMs: 86_400_000, outcome: { kind: 'fresh', ...outcome } });
 }
 

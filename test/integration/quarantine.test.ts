@@ -135,7 +135,10 @@ function deliverWith(poison: (item: string) => string): void {
 async function publish(url: FeedUrl, ids: readonly string[]): Promise<void> {
   const feed = (await feeds.get(feedIdOf(url)))!;
   const entries = ids.map((id): Entry => ({ id, title: { type: 'text', value: id }, ...EMPTY }));
-  const changes = compare(feed.id, new Map(), [...entries].reverse(), false);
+  const changes = await compare({
+    ...{ feed, known: new Map(), entries: [...entries].reverse(), first: false, threshold: 0 },
+    held: async () => new Map(),
+  });
   const outcome = {
     kind: 'fresh',
     source: { links: [], authors: [], categories: [] },

@@ -82,24 +82,24 @@ async function atTime<T>(ms: number, run: () => Promise<T>): Promise<T> {
   }
 }
 
-it('a feed that is polled has one job, however often it is asked for', async () => {
+it('feeds that are polled together have one job, however often it is asked for', async () => {
   const polls = queueOf('poll');
-  for (const feed of [FEED, FEED, OTHER, FEED]) await polls.enqueue({ feed });
+  for (const feed of [FEED, FEED, OTHER, FEED]) await polls.enqueue({ feeds: [feed] });
   expect(await polls.pending()).toBe(2);
   const { jobs } = await workerOf('poll', done);
-  expect([await jobs.take(), await jobs.take()]).toEqual([{ feed: FEED }, { feed: OTHER }]);
+  expect([await jobs.take(), await jobs.take()]).toEqual([{ feeds: [FEED] }, { feeds: [OTHER] }]);
   await until(async () => (await polls.pending()) === 0);
-  await polls.enqueue({ feed: FEED });
-  expect(await jobs.take()).toEqual({ feed: FEED });
+  await polls.enqueue({ feeds: [FEED] });
+  expect(await jobs.take()).toEqual({ feeds: [FEED] });
 });
 
 it('a feed whose poll failed can be polled again, and the failure is told', async () => {
   const polls = queueOf('poll');
   const { jobs, failed } = await workerOf('poll', () => Promise.reject(new Error('lost')));
-  await polls.enqueue({ feed: FEED });
-  expect(await failed.take()).toBe(`poll poll-${FEED}: lost`);
-  await polls.enqueue({ feed: FEED });
-  expect(await failed.take()).toBe(`poll poll-${FEED}: lost`);
+  await polls.enqueue({ feeds: [FEED] });
+  expect(await failed.take()).toMatch(/^poll poll-[a-z2-7]{16}: lost$/);
+  await polls.enqueue({ feeds: [FEED] });
+  expect(await failed.take()).toMatch(/^poll poll-[a-z2-7]{16}: lost$/);
   expect(jobs.pending).toHaveLength(2);
 });
 
@@ -134,7 +134,7 @@ it('a worker takes as many jobs at once as it may', async () => {
   const polls = queueOf('poll');
   const { open, passed } = gate<undefined>();
   const { jobs } = await workerOf('poll', () => passed, 2);
-  for (const name of 'abc') await polls.enqueue({ feed: feedIdOf(parseFeedUrl(`https://${name}.example/`)) });
+  for (const name of 'abc') await polls.enqueue({ feeds: [feedIdOf(parseFeedUrl(`https://${name}.example/`))] });
   await Promise.all([jobs.take(), jobs.take()]);
   expect(await polls.pending()).toBe(3);
   expect(jobs.pending).toEqual([]);
@@ -146,7 +146,7 @@ it('a worker that is closed finishes what is in hand and takes nothing more', as
   const polls = queueOf('poll');
   const { open, passed } = gate<undefined>();
   const { jobs, close } = await workerOf('poll', () => passed);
-  for (const feed of [FEED, OTHER]) await polls.enqueue({ feed });
+  for (const feed of [FEED, OTHER]) await polls.enqueue({ feeds: [feed] });
   await jobs.take();
   const closed = close();
   open(undefined);
@@ -228,19 +228,19 @@ it('whoever adds a job or asks is told when Redis is away, and the queue goes on
   const polls = queueOf('poll');
   const probes = await questions();
   const { jobs } = await workerOf('poll', done);
-  await polls.enqueue({ feed: FEED });
+  await polls.enqueue({ feeds: [FEED] });
   await jobs.take();
   await redis.server.kill();
-  const told = [polls.enqueue({ feed: OTHER }), polls.pending(), probes.ask({ url: BLOG }, 10_000)].map((asked) =>
+  const told = [polls.enqueue({ feeds: [OTHER] }), polls.pending(), probes.ask({ url: BLOG }, 10_000)].map((asked) =>
     asked.then(() => 'it went well', redisAway),
   );
   for (const fault of await Promise.all(told)) expect(fault).toMatchObject({ code: 'unavailable' });
   await redis.server.start();
   await until(() =>
-    polls.enqueue({ feed: OTHER }).then(
+    polls.enqueue({ feeds: [OTHER] }).then(
       () => true,
       () => false,
     ),
   );
-  expect(await jobs.take()).toEqual({ feed: OTHER });
+  expect(await jobs.take()).toEqual({ feeds: [OTHER] });
 });

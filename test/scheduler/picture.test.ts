@@ -24,7 +24,7 @@ async function bench(source: Partial<Source> | undefined, options: Partial<Fetch
   const feed = (await stores.feeds.get(FEED))!;
   if (source) {
     const read = { kind: 'fresh', source: { ...NO_SOURCE, ...source }, validators: {}, body: 'hash' } as const;
-    const outcome = { ...read, changes: { changes: [], touched: [] } };
+    const outcome = { ...read, changes: { changes: [], touched: [], left: 0 } };
     await stores.feeds.commit({ feed, nextMs: 60_000, outcome });
   }
   const fetch = createFetch({ userAgent: 'Hydrant/test', allow: ['127.0.0.0/8'], ...PICTURES, ...options });

@@ -37,6 +37,9 @@ function bench() {
       asked.push(target);
       return world.get(target.url) ?? failed('dns');
     },
+    mayLookAt: async () => true,
+    takeMs: 60_000,
+    counted: (look) => look(),
     bounds: { minSeconds: 60, maxSeconds: 900 },
     random: () => 0,
     now: () => clock.now,
@@ -44,7 +47,7 @@ function bench() {
       if (event === 'polled') told.push(facts as Events['polled']);
     },
   };
-  return { clock, stores, world, asked, told, deps, look: () => poll(deps, FEED, 'schedule') };
+  return { clock, stores, world, asked, told, deps, look: () => poll(deps, [FEED], 'schedule') };
 }
 
 /** The same stores; before the call number `at` of any of them, something else happens. */
@@ -69,16 +72,25 @@ function interrupted(stores: Stores, at: number, act: () => unknown): Stores {
 const partitionsOf = ({ log }: Stores) => Array.from({ length: log.partitions }, (_, partition) => partition);
 
 async function logged(stores: Stores) {
-  return (await Promise.all(partitionsOf(stores).map((one) => stores.log.read(one, '0', 100)))).flat();
+  return (await Promise.all(partitionsOf(stores).map((one) => stores.log.read(one, '0', 1_000)))).flat();
 }
 
+/** A feed that somebody follows. */
+async function follow({ feeds, subscriptions }: Stores) {
+  await feeds.register(BLOG);
+  await subscriptions.put(ROMEO);
+}
+
+/** What was announced as news. */
 const announced = async (stores: Stores) =>
-  (await logged(stores)).map((record) => ('entry' in record ? `${record.kind} ${record.entry.id}` : record.kind));
+  (await logged(stores))
+    .filter(({ kind }) => kind !== 'first')
+    .map((record) => ('entry' in record ? `${record.kind} ${record.entry.id}` : record.kind));
 
 describe('a poll', () => {
   it('takes stock the first time, and announces what is new afterwards, once, oldest first', async () => {
     const { stores, world, look } = bench();
-    await stores.feeds.register(BLOG);
+    await follow(stores);
     world.set(BLOG, fresh(entryOf('b'), entryOf('a')));
     await look();
     expect(await announced(stores)).toEqual([]);
@@ -91,7 +103,7 @@ describe('a poll', () => {
 
   it('announces an edited entry as such', async () => {
     const { stores, world, look } = bench();
-    await stores.feeds.register(BLOG);
+    await follow(stores);
     for (const title of ['Frist', 'First']) {
       world.set(BLOG, fresh(entryOf('a', title)));
       await look();
@@ -101,19 +113,19 @@ describe('a poll', () => {
 
   it('asks with what the last look has learned', async () => {
     const { stores, world, asked, look } = bench();
-    await stores.feeds.register(BLOG);
+    await follow(stores);
     world.set(BLOG, fresh());
     await look();
     await look();
     expect(asked).toEqual([
-      { url: BLOG, validators: {} },
-      { url: BLOG, validators: { etag: '"2"' }, body: 'hash' },
+      { url: BLOG, subscribers: 1, validators: {} },
+      { url: BLOG, subscribers: 1, validators: { etag: '"2"' }, body: 'hash' },
     ]);
   });
 
   it('remembers a failure, says so, and forgets it when the feed is back', async () => {
     const { stores, world, told, look } = bench();
-    await stores.feeds.register(BLOG);
+    await follow(stores);
     await look();
     await look();
     expect(await stores.feeds.get(FEED)).toMatchObject({ failures: 2, failure: { reason: 'dns', text: 'No.' } });
@@ -129,18 +141,18 @@ describe('a poll', () => {
 
   it('starts again when another look was committed meanwhile, so that nothing is announced twice', async () => {
     const { stores, world, deps, look } = bench();
-    await stores.feeds.register(BLOG);
+    await follow(stores);
     world.set(BLOG, fresh(entryOf('a')));
     await look();
     world.set(BLOG, fresh(entryOf('b'), entryOf('a')));
     const read: PollDeps['read'] = async (target) => {
-      await poll({ ...deps, read: deps.read }, FEED, 'ping');
+      await poll({ ...deps, read: deps.read }, [FEED], 'ping');
       return deps.read(target);
     };
     let interfered = false;
     await poll(
       { ...deps, read: (target) => (interfered ? deps.read(target) : ((interfered = true), read(target))) },
-      FEED,
+      [FEED],
       'schedule',
     );
     expect(await announced(stores)).toEqual(['new b']);
@@ -148,12 +160,12 @@ describe('a poll', () => {
 
   it('leaves no trace when it dies before the commit', async () => {
     const { stores, world, deps, look } = bench();
-    await stores.feeds.register(BLOG);
+    await follow(stores);
     world.set(BLOG, fresh(entryOf('a')));
     await look();
     world.set(BLOG, fresh(entryOf('b'), entryOf('a')));
     const commit = () => Promise.reject(new Error('killed'));
-    await expect(poll({ ...deps, feeds: { ...stores.feeds, commit } }, FEED, 'schedule')).rejects.toThrow('killed');
+    await expect(poll({ ...deps, feeds: { ...stores.feeds, commit } }, [FEED], 'schedule')).rejects.toThrow('killed');
     await look();
     expect(await announced(stores)).toEqual(['new b']);
   });
@@ -171,7 +183,7 @@ describe('the state of a feed', () => {
 
   it('is told when it begins to fail, when it has failed for a day, and when it is back', async () => {
     const { clock, stores, world, look } = bench();
-    await stores.feeds.register(BLOG);
+    await follow(stores);
     world.set(BLOG, fresh());
     await look();
     const since = clock.now;
@@ -192,7 +204,7 @@ describe('the state of a feed', () => {
 
   it('is told when it is gone, and when it comes back, ahead of what is new', async () => {
     const { stores, world, look } = bench();
-    await stores.feeds.register(BLOG);
+    await follow(stores);
     world.set(BLOG, fresh());
     await look();
     world.set(BLOG, GONE);
@@ -205,7 +217,7 @@ describe('the state of a feed', () => {
 
   it('is failing when there is a page where the feed was', async () => {
     const { stores, world, look } = bench();
-    await stores.feeds.register(BLOG);
+    await follow(stores);
     world.set(BLOG, fresh());
     await look();
     world.set(BLOG, { kind: 'page', feeds: [PAGE] });
@@ -215,7 +227,7 @@ describe('the state of a feed', () => {
 
   it('is not told of a feed that was never read', async () => {
     const { clock, stores, world, look } = bench();
-    await stores.feeds.register(BLOG);
+    await follow(stores);
     for (const reading of [GONE, GONE, failed('dns'), fresh()]) {
       world.set(BLOG, reading);
       clock.now += 30 * HOUR_MS;
@@ -226,13 +238,346 @@ describe('the state of a feed', () => {
 
   it('is looked at once a day when it is gone', async () => {
     const { clock, stores, world, look } = bench();
-    await stores.feeds.register(BLOG);
+    await follow(stores);
     world.set(BLOG, GONE);
     for (let n = 0; n < 2; n++) await look();
     clock.now += 23 * HOUR_MS;
     expect((await stores.feeds.count()).due).toBe(0);
     clock.now += HOUR_MS;
     expect((await stores.feeds.count()).due).toBe(1);
+  });
+});
+
+describe('a feed that nobody follows', () => {
+  const unfollow = ({ subscriptions }: Stores) => subscriptions.remove(ROMEO);
+
+  it('is not looked at until somebody does', async () => {
+    const { clock, stores, world, asked, look } = bench();
+    await follow(stores);
+    world.set(BLOG, fresh(entryOf('a')));
+    await look();
+    await unfollow(stores);
+    await look();
+    clock.now += 24 * HOUR_MS;
+    expect((await stores.feeds.count()).due).toBe(0);
+    for (const trigger of ['schedule', 'ping'] as const) await poll({ ...bench().deps, ...stores }, [FEED], trigger);
+    expect(asked).toHaveLength(2);
+    await stores.subscriptions.put(ROMEO);
+    expect(await stores.feeds.lease(1, HOUR_MS)).toEqual([FEED]);
+    await look();
+    expect(asked).toHaveLength(3);
+    expect((await stores.feeds.get(FEED))?.paused).toBeUndefined();
+  });
+
+  it('announces what it has had meanwhile when that is not long, else only the latest', async () => {
+    for (const [hours, news] of [
+      [1, ['new b', 'new c']],
+      [25, []],
+    ] as const) {
+      const { clock, stores, world, look } = bench();
+      await follow(stores);
+      world.set(BLOG, fresh(entryOf('a')));
+      await look();
+      await unfollow(stores);
+      await look();
+      clock.now += hours * HOUR_MS;
+      await stores.subscriptions.put(ROMEO);
+      world.set(BLOG, fresh(entryOf('c'), entryOf('b'), entryOf('a')));
+      await look();
+      expect(await announced(stores)).toEqual(news);
+      expect(entriesOf(await newest(stores, FEED, 9)).map(({ id }) => id)).toEqual(['c', 'b', 'a']);
+    }
+  });
+
+  it('is forgotten after thirty days, with its addresses', async () => {
+    const { clock, stores, world, look } = bench();
+    await follow(stores);
+    world.set(BLOG, fresh(entryOf('a')));
+    await look();
+    await unfollow(stores);
+    await look();
+    clock.now += 30 * 24 * HOUR_MS - 1;
+    expect((await stores.feeds.count()).due).toBe(0);
+    clock.now += 1;
+    expect(await stores.feeds.lease(1, HOUR_MS)).toEqual([FEED]);
+    await look();
+    expect(await stores.feeds.get(FEED)).toBeUndefined();
+    expect(await stores.feeds.count()).toEqual({ feeds: 0, due: 0 });
+    expect(await stores.aliases.feedsOf(PAGE)).toEqual([]);
+  });
+
+  it('is not forgotten when somebody comes at the last moment', async () => {
+    const { clock, stores, world, deps, look } = bench();
+    await follow(stores);
+    world.set(BLOG, fresh());
+    await look();
+    await unfollow(stores);
+    await look();
+    clock.now += 30 * 24 * HOUR_MS;
+    const remove: PollDeps['nodes']['delete'] = async (...how) => {
+      await stores.subscriptions.put(ROMEO);
+      return stores.nodes.delete(...how);
+    };
+    await poll({ ...deps, nodes: { ...stores.nodes, delete: remove } }, [FEED], 'schedule');
+    expect(await stores.feeds.get(FEED)).toBeDefined();
+    expect(await collect(stores.subscriptions.ofFeed(FEED))).toEqual([ROMEO]);
+  });
+
+  it('is looked at all the same when it has an owner or was configured, for it is on the firehose', async () => {
+    for (const claim of [
+      ({ nodes }: Stores) => nodes.affiliate(FEED, 'romeo@example.net', 'owner'),
+      ({ nodes }: Stores) => nodes.configure(FEED, { title: 'Mine' }, false),
+    ]) {
+      const { clock, stores, world, asked, look } = bench();
+      await stores.feeds.register(BLOG);
+      world.set(BLOG, fresh());
+      await look();
+      expect((await stores.feeds.get(FEED))?.paused).toBe(clock.now);
+      await claim(stores);
+      expect(await stores.feeds.lease(1, HOUR_MS)).toEqual([FEED]);
+      await look();
+      expect(asked).toHaveLength(2);
+      clock.now += HOUR_MS;
+      expect((await stores.feeds.count()).due).toBe(1);
+    }
+  });
+});
+
+describe('one feed', () => {
+  it('is looked at by one at a time, and once more when a ping comes meanwhile', async () => {
+    const { stores, world, asked, deps } = bench();
+    await follow(stores);
+    world.set(BLOG, fresh());
+    const read: PollDeps['read'] = async (target) => {
+      await poll(deps, [FEED], 'ping');
+      expect((await stores.feeds.count()).due).toBe(0);
+      return deps.read(target);
+    };
+    await stores.feeds.lease(1, HOUR_MS);
+    await poll({ ...deps, read }, [FEED], 'schedule');
+    expect(asked).toHaveLength(1);
+    expect((await stores.feeds.count()).due).toBe(1);
+    await poll(deps, [FEED], 'schedule');
+    expect((await stores.feeds.count()).due).toBe(0);
+  });
+
+  it('is looked at again by whoever took it and was lost, and by others when the time of that is over', async () => {
+    const { clock, stores, world, asked, deps, look } = bench();
+    await follow(stores);
+    world.set(BLOG, fresh());
+    const lost: PollDeps['read'] = async () => Promise.reject(new Error('killed'));
+    await expect(poll({ ...deps, read: lost }, [FEED], 'ping')).rejects.toThrow('killed');
+    await look();
+    expect(asked).toHaveLength(0);
+    await poll(deps, [FEED], 'ping');
+    expect(asked).toHaveLength(1);
+    await expect(poll({ ...deps, read: lost }, [FEED], 'ping')).rejects.toThrow('killed');
+    clock.now += 60_000;
+    await look();
+    expect(asked).toHaveLength(2);
+  });
+
+  it('that its host has no time for comes due again when it has, as if nothing had been', async () => {
+    const { clock, stores, world, told, look } = bench();
+    await follow(stores);
+    world.set(BLOG, { kind: 'postponed', seconds: 20 });
+    const before = await stores.feeds.get(FEED);
+    await look();
+    expect(await stores.feeds.get(FEED)).toEqual(before);
+    expect(await stores.feeds.dueAt(FEED)).toBe(clock.now + 20_000);
+    expect(told).toMatchObject([{ outcome: 'postponed' }]);
+  });
+});
+
+describe('what a server says of its feed', () => {
+  const DAY_MS = 24 * HOUR_MS;
+
+  it('is checked when it has claimed for a week that nothing has changed', async () => {
+    const { clock, stores, world, asked, look } = bench();
+    await follow(stores);
+    world.set(BLOG, fresh(entryOf('a')));
+    await look();
+    world.set(BLOG, { kind: 'unchanged' });
+    for (let day = 0; day < 7; day++) {
+      clock.now += DAY_MS;
+      await look();
+    }
+    const withValidators = asked.map(({ validators }) => validators?.etag !== undefined);
+    expect(withValidators).toEqual([false, true, true, true, true, true, true, false]);
+    world.set(BLOG, { kind: 'unchanged', hasBody: true });
+    await look();
+    await look();
+    expect(asked.slice(-2).map(({ validators }) => validators?.etag)).toEqual([undefined, '"2"']);
+  });
+
+  it('is not believed any more once it was a lie', async () => {
+    const { clock, stores, world, asked, look } = bench();
+    await follow(stores);
+    world.set(BLOG, fresh(entryOf('a')));
+    await look();
+    clock.now += 7 * DAY_MS;
+    world.set(BLOG, fresh(entryOf('b'), entryOf('a')));
+    await look();
+    await look();
+    expect(asked.slice(1).map(({ validators }) => validators)).toEqual([undefined, undefined]);
+    expect(await announced(stores)).toEqual(['new b']);
+  });
+
+  it('about how often it wants to be asked is remembered as long as it says so', async () => {
+    const { clock, stores, world, look } = bench();
+    await follow(stores);
+    const busy = [0, 60, 120].map((seconds) => ({
+      ...entryOf(`${seconds}`),
+      published: new Date(clock.now - seconds * 1_000).toISOString(),
+    }));
+    const waits: number[] = [];
+    for (const reading of [
+      { ...fresh(...busy), pace: { seconds: 400 } },
+      { kind: 'unchanged' },
+      { kind: 'unchanged', freshFor: 500 },
+      fresh(...busy),
+    ] as const) {
+      world.set(BLOG, reading);
+      await look();
+      waits.push(((await stores.feeds.dueAt(FEED)) ?? 0) - clock.now);
+    }
+    expect(waits).toEqual([400_000, 400_000, 500_000, 60_000]);
+  });
+});
+
+describe('a document that was not read to its end', () => {
+  it('is read again as soon as may be when it had more news than one look takes', async () => {
+    const { clock, stores, world, asked, look } = bench();
+    await follow(stores);
+    world.set(BLOG, fresh());
+    await look();
+    const ids = Array.from({ length: 130 }, (_, n) => `${n}`);
+    world.set(BLOG, fresh(...ids.map((id) => entryOf(id)).reverse()));
+    await look();
+    expect(await announced(stores)).toHaveLength(100);
+    expect(await stores.feeds.dueAt(FEED)).toBe(clock.now + 60_000);
+    await look();
+    expect(asked.at(-1)).toEqual({ url: BLOG, subscribers: 1, validators: {} });
+    expect(await announced(stores)).toEqual(ids.map((id) => `new ${id}`));
+    await look();
+    expect(asked.at(-1)).toMatchObject({ body: 'hash' });
+  });
+
+  it('is read again when it was cut, even if it stays the same', async () => {
+    const { stores, world, asked, look } = bench();
+    await follow(stores);
+    world.set(BLOG, { ...fresh(entryOf('a')), cut: true });
+    await look();
+    await look();
+    expect(asked.at(-1)).toEqual({ url: BLOG, subscribers: 1, validators: {} });
+  });
+});
+
+describe('a push that is trusted', () => {
+  it('stands in for looks until one of them finds what it has missed', async () => {
+    const { clock, stores, world, look } = bench();
+    await follow(stores);
+    world.set(BLOG, fresh(entryOf('a')));
+    await look();
+    await stores.feeds.trustPush(FEED, clock.now + 48 * HOUR_MS);
+    const wait = async () => (await look(), ((await stores.feeds.dueAt(FEED)) ?? 0) - clock.now);
+    expect(await wait()).toBe(6 * HOUR_MS);
+    world.set(BLOG, fresh(entryOf('b'), entryOf('a')));
+    expect(await wait()).toBe(900_000);
+    expect(await wait()).toBe(900_000);
+  });
+
+  it('is not doubted because of what a ping has brought', async () => {
+    const { clock, stores, world, deps, look } = bench();
+    await follow(stores);
+    world.set(BLOG, fresh(entryOf('a')));
+    await look();
+    await stores.feeds.trustPush(FEED, clock.now + 48 * HOUR_MS);
+    world.set(BLOG, fresh(entryOf('b'), entryOf('a')));
+    await poll(deps, [FEED], 'ping');
+    expect(await stores.feeds.dueAt(FEED)).toBe(clock.now + 6 * HOUR_MS);
+  });
+
+  it('is over when its time is', async () => {
+    const { clock, stores, world, look } = bench();
+    await follow(stores);
+    world.set(BLOG, fresh());
+    await look();
+    await stores.feeds.trustPush(FEED, clock.now + HOUR_MS);
+    clock.now += HOUR_MS;
+    await look();
+    expect(await stores.feeds.dueAt(FEED)).toBe(clock.now + 900_000);
+  });
+});
+
+describe('a feed that is lost', () => {
+  const THERE = parseFeedUrl('https://blog.example/feed/');
+  const NOT_FOUND: Reading = { ...GONE, status: 404 };
+
+  /** A feed with an entry that its server does not know any more, on whose page another one is named. */
+  async function lost(reading: Reading, there: Reading, times: number) {
+    const all = bench();
+    const { stores, world } = all;
+    await stores.feeds.register(BLOG);
+    world.set(BLOG, fresh(entryOf('a')));
+    await all.look();
+    await stores.subscriptions.put(ROMEO);
+    world.set(BLOG, reading);
+    world.set(PAGE, { kind: 'page', feeds: [parseFeedUrl('https://blog.example/comments'), THERE] });
+    world.set(THERE, there);
+    for (let n = 0; n < times; n++) await all.look();
+    return all;
+  }
+  const foundAt = async ({ feeds }: Stores) => (await feeds.get(FEED))?.at;
+
+  it('is found on its page after two 410 or three 404, and goes on as if it had always been there', async () => {
+    for (const [reading, times] of [
+      [GONE, 2],
+      [NOT_FOUND, 3],
+    ] as const) {
+      const { stores, world, asked, look } = await lost(reading, fresh(entryOf('b'), entryOf('a')), times - 1);
+      expect(await foundAt(stores)).toBeUndefined();
+      await look();
+      expect(await foundAt(stores)).toBe(THERE);
+      expect(await announced(stores)).toEqual(['status', 'status', 'new b']);
+      world.set(THERE, fresh(entryOf('c'), entryOf('b')));
+      await look();
+      expect(asked.at(-1)).toMatchObject({ url: THERE, validators: { etag: '"2"' } });
+      expect((await announced(stores)).at(-1)).toBe('new c');
+    }
+  });
+
+  it('becomes one with the feed there when it has been there for a while', async () => {
+    const { stores, look } = await lost(GONE, fresh(entryOf('a')), 2);
+    for (const partition of partitionsOf(stores)) {
+      const [last] = (await stores.log.read(partition, '0', 100)).slice(-1);
+      if (last) await stores.log.acknowledge(partition, last.id, 1, { ms: 99 * HOUR_MS, records: 1_000 });
+    }
+    for (let n = 0; n < 3; n++) await look();
+    expect(await stores.feeds.get(FEED)).toBeUndefined();
+    expect(await collect(stores.subscriptions.ofFeed(feedIdOf(THERE)))).toEqual([{ ...ROMEO, feed: feedIdOf(THERE) }]);
+  });
+
+  it('is looked for at its own URL again when it is not there any more either', async () => {
+    const { stores, world, asked, look } = await lost(GONE, fresh(entryOf('a')), 2);
+    world.set(THERE, failed('dns'));
+    await look();
+    expect(await foundAt(stores)).toBeUndefined();
+    await look();
+    expect(asked.at(-1)).toMatchObject({ url: BLOG, validators: {} });
+  });
+
+  it('is not taken for another feed of the same page', async () => {
+    const { stores } = await lost(GONE, fresh(entryOf('something else')), 3);
+    expect(await foundAt(stores)).toBeUndefined();
+  });
+
+  it('is not looked for where the site does not want us to look', async () => {
+    const { stores, deps } = await lost(GONE, fresh(entryOf('a')), 1);
+    await poll({ ...deps, mayLookAt: async (url) => url !== THERE }, [FEED], 'schedule');
+    expect(await foundAt(stores)).toBeUndefined();
+    await poll(deps, [FEED], 'schedule');
+    expect(await foundAt(stores)).toBe(THERE);
   });
 });
 
@@ -277,14 +622,14 @@ describe('a feed that moves for good', () => {
         if (last) await stores.log.acknowledge(partition, last.id, 1, { ms: 99 * HOUR_MS, records: 1_000 });
       }
     }
-    const lookThere = () => poll(deps, THITHER, 'schedule');
+    const lookThere = () => poll(deps, [THITHER], 'schedule');
     const isMoved = async () => (await stores.feeds.get(FEED)) === undefined;
     return { ...all, show, deliver, lookThere, isMoved, sent };
   }
   const toRomeo = (...what: readonly string[]) => what.map((one) => `${ROMEO.jid} ${BLOG} ${one}`);
 
-  it('is counted as long as looks are sent to the same place', async () => {
-    const { stores, world, look } = await moving();
+  it('is counted as long as looks are sent to the same place, within a day', async () => {
+    const { clock, stores, world, look } = await moving();
     const count = async (reading: Reading) => {
       world.set(BLOG, reading);
       await look();
@@ -293,6 +638,8 @@ describe('a feed that moves for good', () => {
     const elsewhere = parseFeedUrl('https://else.example/');
     expect(await count(moved(OLD))).toBe(1);
     expect(await count({ kind: 'unchanged', moved: THERE })).toBe(2);
+    expect(await count({ kind: 'unchanged', moved: elsewhere })).toBe(1);
+    clock.now += 24 * HOUR_MS;
     expect(await count({ kind: 'unchanged', moved: elsewhere })).toBe(1);
     expect(await count({ kind: 'unchanged' })).toBe(0);
     expect(await count(moved(OLD))).toBe(1);
@@ -371,7 +718,7 @@ describe('a feed that moves for good', () => {
   });
 
   it('tells once what another look at it finds and tells in the middle', async () => {
-    const { stores, deps, look, show, deliver, isMoved, lookThere, sent } = await moving(3);
+    const { stores, deps, look, show, deliver, isMoved, sent } = await moving(3);
     let isFirst = true;
     const commit: PollDeps['feeds']['commit'] = async (what) => {
       const result = await stores.feeds.commit(what);
@@ -382,10 +729,12 @@ describe('a feed that moves for good', () => {
       await deliver();
       return result;
     };
-    await poll({ ...deps, feeds: { ...stores.feeds, commit } }, FEED, 'schedule');
-    await lookThere();
+    await poll({ ...deps, feeds: { ...stores.feeds, commit } }, [FEED], 'schedule');
     await deliver();
     expect(await isMoved()).toBe(false);
+    // Nobody follows the feed there yet, so it learns from a look at this one.
+    await look();
+    await deliver();
     await look();
     expect(await isMoved()).toBe(true);
     await deliver();
@@ -399,7 +748,7 @@ describe('a feed that moves for good', () => {
       await stores.subscriptions.copy(from, to);
       await push({ ...deps, parse: readDocument }, { feed: FEED, entries, id: '1' });
     };
-    await poll({ ...deps, subscriptions: { ...stores.subscriptions, copy } }, FEED, 'schedule');
+    await poll({ ...deps, subscriptions: { ...stores.subscriptions, copy } }, [FEED], 'schedule');
     expect(await isMoved()).toBe(false);
     await deliver();
     await look();
@@ -480,7 +829,9 @@ describe('a feed that moves for good', () => {
     for (const { deed: name, at, by = [] } of history) {
       if (name !== 'look' || at === undefined) await run(name);
       else
-        await poll({ ...deps, ...interrupted(stores, at, () => run(...by)) }, FEED, 'schedule').catch(() => undefined);
+        await poll({ ...deps, ...interrupted(stores, at, () => run(...by)) }, [FEED], 'schedule').catch(
+          () => undefined,
+        );
     }
     for (let n = 0; n < 10 && !(await isMoved()); n++) await run('look', 'deliver');
     await run('news', 'lookThere', 'deliver');
@@ -549,7 +900,7 @@ it('subscribers of a page that was too slow to be looked at are handed over to i
   await stores.subscriptions.put({ ...ROMEO, feed: page, node: PAGE });
   world.set(PAGE, { kind: 'page', feeds: [BLOG] });
   world.set(BLOG, fresh(entryOf('a')));
-  await poll(deps, page, 'schedule');
+  await poll(deps, [page], 'schedule');
   expect(await collect(stores.subscriptions.ofFeed(FEED))).toEqual([{ ...ROMEO, node: PAGE }]);
   expect(await collect(stores.subscriptions.ofFeed(page))).toEqual([]);
 });

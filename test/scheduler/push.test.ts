@@ -79,7 +79,7 @@ describe('entries that are pushed', () => {
     const stores = memoryStores();
     await stores.feeds.register(BLOG);
     const source = { links: [], authors: [{ name: 'Romeo' }], categories: [] };
-    const changes = { touched: [], changes: [] };
+    const changes = { touched: [], changes: [], left: 0 };
     const outcome = { kind: 'fresh', source, validators: { etag: '"1"' }, body: 'x', changes } as const;
     await stores.feeds.commit({ feed: (await stores.feeds.get(FEED))!, nextMs: 9_000, outcome });
     const before = await stores.feeds.get(FEED);

@@ -5,6 +5,7 @@ import {
   ownNodeIdOf,
   parseJid,
   type Affiliation,
+  type Entry,
   type Feed,
   type FeedId,
   type Firehose as FirehoseNode,
@@ -15,12 +16,13 @@ import {
   type PageAsk,
   type Subscription,
 } from '../../lib/domain.js';
+import type { Seen } from '../../lib/changes.js';
 import type { ConfigOverrides } from '../../lib/node-config.js';
 import { aliasOf, type AliasStore } from '../../lib/store/aliases.js';
 import type { ContactStore } from '../../lib/store/contacts.js';
 import { DIGEST_FULL, type DigestStore } from '../../lib/store/digests.js';
 import { keyFrom, memberOf } from '../../lib/store/due.js';
-import type { Commit, FeedStore } from '../../lib/store/feeds.js';
+import { FORGET_FEED_MS, type Commit, type FeedStore, type Taken } from '../../lib/store/feeds.js';
 import { firehoseItemId, type Firehose, type Place } from '../../lib/store/firehose.js';
 import { RETRACT_AT_ONCE, type ItemStore } from '../../lib/store/items.js';
 import { createKeys } from '../../lib/store/keys.js';
@@ -61,8 +63,9 @@ export interface StoreOptions {
 interface Known {
   feed: Feed;
   due: number;
-  readonly seen: Map<ItemId, string>;
+  readonly seen: Map<ItemId, Seen>;
   pinged?: { readonly until: number; readonly slot: string };
+  busy?: { readonly until: number; readonly holder: string; readonly again: boolean };
 }
 
 /** What a node holds. A Map keeps the order of insertion: the newest item is the last one. */
@@ -149,15 +152,67 @@ export function memoryStores(options: StoreOptions = {}): Stores {
     for (const item of [...shelf.keys()].slice(0, -keep)) shelf.delete(item);
   }
 
+  /** An item as it is, with another entry. */
+  function rewrite(node: FeedId, item: ItemId, entry: Entry): boolean {
+    const shelf = shelfOf(node);
+    const before = shelf.get(item);
+    if (!before) return false;
+    shelf.set(item, { ...before, item: { id: item, at: before.item.at, entry } });
+    return true;
+  }
+
   function publish(one: Known, { changes: { changes }, source }: Shown): void {
     const { id: feed, url } = one.feed;
-    for (const { item, hash, kind, entry } of changes) {
-      one.seen.set(item, hash);
+    for (const { item, seen, kind, entry } of changes) {
+      one.seen.set(item, seen);
+      if (kind === 'noted' || (kind === 'stored' && rewrite(feed, item, entry))) continue;
       hold(feed, { id: item, at: now(), entry });
       const isHeard = kind !== 'first' || subscribers(feed).size > 0;
       if (kind !== 'stored' && isHeard) append({ feed, url, item, kind, entry, source });
     }
     trim(feed, configured.get(feed)?.maxItems ?? itemsPerNode);
+  }
+
+  const isFollowed = (id: FeedId) =>
+    subscribers(id).size > 0 || (affiliated.get(id)?.size ?? 0) > 0 || Object.keys(configured.get(id) ?? {}).length > 0;
+
+  function wake(id: NodeKey): void {
+    const one = id === FIREHOSE ? undefined : known.get(id);
+    if (one?.feed.paused !== undefined) one.due = now();
+  }
+
+  /** What a look does to the schedule. */
+  function schedule(one: Known, nextMs: number): void {
+    const { paused, ...feed } = one.feed;
+    const again = one.busy?.again ?? false;
+    delete one.busy;
+    if (isFollowed(feed.id)) {
+      one.feed = feed;
+      one.due = now() + (again ? 0 : nextMs);
+    } else {
+      one.feed = { ...feed, paused: paused ?? now() };
+      one.due = (paused ?? now()) + FORGET_FEED_MS;
+    }
+  }
+
+  async function takeOne(id: FeedId, holder: string, ms: number): Promise<Taken> {
+    const one = known.get(id);
+    const feed = await feeds.get(id);
+    if (!one || !feed) return { kind: 'unknown' };
+    const { busy } = one;
+    if (busy && busy.until > now() && busy.holder !== holder) {
+      if (holder === 'ping') one.busy = { ...busy, again: true };
+      else one.due = busy.until;
+      return { kind: 'busy' };
+    }
+    if (feed.paused !== undefined && !isFollowed(id)) {
+      const last = feed.paused + FORGET_FEED_MS;
+      if (now() >= last) return { kind: 'forgettable' };
+      one.due = last;
+      return { kind: 'paused' };
+    }
+    one.busy = { until: now() + ms, holder, again: false };
+    return { kind: 'taken', feed, subscribers: subscribers(id).size };
   }
 
   const feeds: FeedStore = {
@@ -170,12 +225,17 @@ export function memoryStores(options: StoreOptions = {}): Stores {
       return true;
     },
 
-    get: async (feed) => known.get(feed)?.feed,
-
-    async known(feed, items) {
-      const seen = known.get(feed)?.seen;
-      return new Map(items.flatMap((item) => (seen?.has(item) ? [[item, seen.get(item) ?? '']] : [])));
+    async get(id) {
+      const feed = known.get(id)?.feed;
+      const { editThreshold } = (configured.get(id) ?? {}) as { readonly editThreshold?: number };
+      return feed && { ...feed, ...(editThreshold !== undefined && { editThreshold }) };
     },
+
+    async take(ids, holder, ms) {
+      return new Map(await Promise.all(ids.map(async (id) => [id, await takeOne(id, holder, ms)] as const)));
+    },
+
+    known: async (feed) => new Map(known.get(feed)?.seen),
 
     async lease(limit, leaseMs) {
       const due = [...known.values()].filter((one) => one.due <= now());
@@ -184,16 +244,15 @@ export function memoryStores(options: StoreOptions = {}): Stores {
       return taken.map(({ feed }) => feed.id);
     },
 
-    async commit({ feed: { id, version, failures }, nextMs, told, moving, outcome }) {
+    async commit({ feed: { id, version, failures }, nextMs, facts = {}, outcome }) {
       const one = known.get(id);
       if (!one) return 'gone';
       if (one.feed.version !== version) return 'conflict';
-      const looked: { -readonly [Key in keyof Feed]: Feed[Key] } = { ...one.feed, version: version + 1 };
-      if (nextMs !== undefined) one.due = now() + nextMs;
-      if (told) looked.told = told;
-      else if (told === null) delete looked.told;
-      if (moving) looked.moving = moving;
-      else if (moving === null) delete looked.moving;
+      const changed = Object.entries({ ...one.feed, ...facts }).filter(([, value]) => value !== null);
+      const looked = {
+        ...(Object.fromEntries(changed) as unknown as { -readonly [Key in keyof Feed]: Feed[Key] }),
+        version: version + 1,
+      };
       if (outcome.status) append({ feed: id, url: one.feed.url, kind: 'status', status: outcome.status });
       if (outcome.kind === 'pushed') {
         one.feed = looked;
@@ -204,16 +263,30 @@ export function memoryStores(options: StoreOptions = {}): Stores {
       if (outcome.kind === 'failed') {
         const failing = looked.failing ?? looked.polled;
         one.feed = { ...looked, failures: failures + 1, failure: outcome.failure, failing };
-        return 'committed';
+      } else {
+        delete looked.failure;
+        delete looked.failing;
+        one.feed = { ...looked, failures: 0, read: now(), validators: outcome.validators ?? looked.validators };
+        if (outcome.kind === 'fresh') {
+          const { body: _, ...rest } = one.feed;
+          one.feed = { ...rest, source: outcome.source, ...(outcome.body !== undefined && { body: outcome.body }) };
+          publish(one, outcome);
+        }
       }
-      delete looked.failure;
-      delete looked.failing;
-      one.feed = { ...looked, failures: 0, read: now(), validators: outcome.validators ?? looked.validators };
-      if (outcome.kind === 'fresh') {
-        one.feed = { ...one.feed, source: outcome.source, body: outcome.body };
-        publish(one, outcome);
-      }
+      if (nextMs !== undefined) schedule(one, nextMs);
       return 'committed';
+    },
+
+    async postpone(id, ms) {
+      const one = known.get(id);
+      if (!one) return;
+      one.due = now() + (one.busy?.again ? 0 : ms);
+      delete one.busy;
+    },
+
+    async trustPush(id, until) {
+      const one = known.get(id);
+      if (one) one.feed = { ...one.feed, pushed: until };
     },
 
     async ping(feed, minMs) {
@@ -224,6 +297,8 @@ export function memoryStores(options: StoreOptions = {}): Stores {
       if (one) one.pinged = { until: now() + minMs, slot };
       return { delayMs: 0, slot };
     },
+
+    dueAt: async (feed) => known.get(feed)?.due,
 
     async count() {
       return { feeds: known.size, due: [...known.values()].filter(({ due }) => due <= now()).length };
@@ -299,13 +374,14 @@ export function memoryStores(options: StoreOptions = {}): Stores {
     async configure(id, config, announce) {
       if (!isThere(id)) return false;
       settle(id, config);
+      wake(id);
       if (id === FIREHOSE) return true;
       if (config.maxItems !== undefined) trim(id, config.maxItems);
       if (announce) append({ feed: id, kind: 'configured' });
       return true;
     },
-    async delete(id, { announce, successor }) {
-      if (!isThere(id)) return false;
+    async delete(id, { announce, successor, unfollowed }) {
+      if (!isThere(id) || (unfollowed && subscribers(id).size > 0)) return false;
       for (const map of [known, owned, shelves, configured, expiring, affiliated, pictured]) map.delete(id);
       const audience = `${++audiences}`;
       departed.set(audienceOf({ feed: id, audience }), [...subscribers(id).values()]);
@@ -332,8 +408,12 @@ export function memoryStores(options: StoreOptions = {}): Stores {
     },
     async affiliate(id, jid, affiliation) {
       const people = entryOf(affiliated, id, () => new Map<string, Affiliation>());
-      if (affiliation && isThere(id)) people.set(jid, affiliation);
-      else people.delete(jid);
+      if (affiliation && isThere(id)) {
+        people.set(jid, affiliation);
+        wake(id);
+      } else {
+        people.delete(jid);
+      }
     },
     affiliation: async (id, jid) => affiliated.get(id)?.get(jid),
     affiliations: async (id) => new Map([...(affiliated.get(id) ?? [])].sort(([a], [b]) => (a < b ? -1 : 1))),
@@ -430,6 +510,7 @@ export function memoryStores(options: StoreOptions = {}): Stores {
       const isNew = !subscribers(feed).has(placeOf(subscription));
       subscribers(feed).set(placeOf(subscription), subscription);
       if (state === 'pending') waited.add(feed);
+      wake(feed);
       return isNew;
     },
     remove: async (key) => subscribers(key.feed).delete(placeOf(key)),
@@ -518,6 +599,13 @@ export function memoryStores(options: StoreOptions = {}): Stores {
     async add(url, feed) {
       const feedsOf = entryOf(aliased, aliasOf(url), (): FeedId[] => []);
       if (feedsOf.length < 50 && !feedsOf.includes(feed)) feedsOf.push(feed);
+    },
+    async remove(url, feed) {
+      const feedsOf = aliased.get(aliasOf(url)) ?? [];
+      aliased.set(
+        aliasOf(url),
+        feedsOf.filter((one) => one !== feed),
+      );
     },
     feedsOf: async (url) => [...(aliased.get(aliasOf(url)) ?? [])],
   };

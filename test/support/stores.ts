@@ -2,10 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe } from '@jest/globals';
-import { compare } from '../../lib/changes.js';
 import {
   feedIdOf,
-  itemIdOf,
   parseFeedUrl,
   type Entry,
   type FeedId,
@@ -31,6 +29,7 @@ import { redisPictures } from '../../lib/store/pictures.js';
 import { redisSnapshots } from '../../lib/store/snapshots.js';
 import { redisSubscriptions } from '../../lib/store/subscriptions.js';
 import { startRedis, type RedisServer } from '../../prosody/servers.js';
+import { changesOf } from '../../scheduler/learn.js';
 import { memoryStores, type StoreOptions, type Stores } from './memory.js';
 
 /** The stores that Hydrant runs with. */
@@ -119,24 +118,28 @@ export const entryOf = (id: string, title = id): Entry => ({
 });
 
 /** What a poll does that finds these entries, the newest first. The feed is made known if it is not. */
-export async function look(stores: Pick<Stores, 'feeds'>, url: FeedUrl, entries: readonly Entry[], nextMs = 60_000) {
+export async function look(
+  stores: Pick<Stores, 'feeds' | 'items'>,
+  url: FeedUrl,
+  entries: readonly Entry[],
+  nextMs = 60_000,
+) {
   const { feeds } = stores;
   await feeds.register(url);
   const feed = (await feeds.get(feedIdOf(url)))!;
-  const ids = entries.map(({ id }) => itemIdOf(feed.id, id));
-  const changes = compare(feed.id, await feeds.known(feed.id, ids), entries, feed.read === undefined);
+  const changes = await changesOf(stores, feed, entries, feed.read === undefined);
   const outcome = { kind: 'fresh', source: NO_SOURCE, validators: {}, body: 'hash', changes } as const;
   return feeds.commit({ feed, nextMs, outcome });
 }
 
-/** A feed that was read once, when it was empty, so that whatever it shows from now on is news. */
 /** The newest items of a node, newest first. */
 export async function newest({ items }: Pick<Stores, 'items'>, feed: FeedId, limit: number): Promise<Item[]> {
   const page = await items.page(feed, { limit, before: '' });
   return [...(page?.entries ?? [])].reverse();
 }
 
-export async function openFeed(stores: Pick<Stores, 'feeds'>, url: FeedUrl = BLOG): Promise<FeedId> {
+/** A feed that was read once, when it was empty, so that whatever it shows from now on is news. */
+export async function openFeed(stores: Pick<Stores, 'feeds' | 'items'>, url: FeedUrl = BLOG): Promise<FeedId> {
   await look(stores, url, []);
   return feedIdOf(url);
 }

@@ -177,7 +177,12 @@ describe('what nobody has configured', () => {
     const { service, stores } = bench();
     await openFeed(stores);
     const feed = (await stores.feeds.get(ID))!;
-    const outcome = { kind: 'fresh', validators: {}, body: '', changes: { changes: [], touched: [] } } as const;
+    const outcome = {
+      kind: 'fresh',
+      validators: {},
+      body: '',
+      changes: { changes: [], touched: [], left: 0 },
+    } as const;
     await stores.feeds.commit({ feed, outcome: { ...outcome, source: { ...NO_SOURCE, ...source } } });
     return (await service.describe(NODE, BARE)).node.config;
   };

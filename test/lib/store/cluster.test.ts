@@ -377,7 +377,7 @@ it('queues hand out jobs, and questions are answered', async () => {
   const questions = openQuestions('probe', redis, await connect(urls(), 'patient'));
   const polls = openQueue('poll', redis);
   expect(await questions.ask({ url: BLOG }, 10_000)).toEqual(found);
-  for (let n = 0; n < 2; n++) await polls.enqueue({ feed: feedIdOf(BLOG) });
+  for (let n = 0; n < 2; n++) await polls.enqueue({ feeds: [feedIdOf(BLOG)] });
   expect(await polls.pending()).toBe(1);
   await polls.close();
   await questions.close();

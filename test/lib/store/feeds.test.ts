@@ -1,15 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
-import {
-  contentHash,
-  FIREHOSE,
-  feedIdOf,
-  itemIdOf,
-  nodeIdOf,
-  parseFeedUrl,
-  type Feed,
-  type FeedUrl,
-} from '../../../lib/domain.js';
-import type { Commit } from '../../../lib/store/feeds.js';
+import { FIREHOSE, feedIdOf, itemIdOf, nodeIdOf, parseFeedUrl, type Feed, type FeedUrl } from '../../../lib/domain.js';
+import type { Seen } from '../../../lib/changes.js';
+import { FORGET_FEED_MS, type Commit, type Facts } from '../../../lib/store/feeds.js';
 import type { Stores } from '../../support/memory.js';
 import {
   BLOG,
@@ -47,12 +39,15 @@ async function everything(stores: Stores) {
   const { feeds, items } = stores;
   return {
     feed: await feeds.get(ID),
-    known: await feeds.known(ID, [item('a'), item('b')]),
+    known: await feeds.known(ID),
     items: await newest({ items }, ID, 100),
     log: await logged(stores),
     count: await feeds.count(),
   };
 }
+
+/** What is remembered of an entry that has said these things. */
+const seenAs = (...hashes: string[]): Seen => ({ link: 'linked', words: 'worded', hashes });
 
 const freshOutcome = (...ids: string[]): Commit['outcome'] => ({
   kind: 'fresh',
@@ -61,7 +56,8 @@ const freshOutcome = (...ids: string[]): Commit['outcome'] => ({
   body: 'hash',
   changes: {
     touched: [],
-    changes: ids.map((id) => ({ item: item(id), hash: 'h', kind: 'new', entry: entryOf(id) })),
+    left: 0,
+    changes: ids.map((id) => ({ item: item(id), seen: seenAs('saidonce'), kind: 'new', entry: entryOf(id) })),
   },
 });
 
@@ -70,6 +66,8 @@ const freshWith = (feed: Feed, ...ids: string[]): Commit => ({
   nextMs: HOUR_MS,
   outcome: freshOutcome(...ids),
 });
+
+const take = async ({ feeds }: Stores, holder: string, ms: number) => (await feeds.take([ID], holder, ms)).get(ID)!;
 
 contract((open) => {
   describe('a feed becomes known', () => {
@@ -102,7 +100,7 @@ contract((open) => {
     it('and one that never was known is not found', async () => {
       const { feeds } = await open();
       expect(await feeds.get(ID)).toBeUndefined();
-      expect(await feeds.known(ID, [item('a')])).toEqual(new Map());
+      expect(await feeds.known(ID)).toEqual(new Map());
     });
 
     it('registering again forgets nothing', async () => {
@@ -130,7 +128,7 @@ contract((open) => {
       });
       expect(feed?.source).toEqual(NO_SOURCE);
       expect(feed?.read).toBeGreaterThanOrEqual(before.read!);
-      expect(known).toEqual(new Map([item('a'), item('b')].map((id) => [id, 'h'])));
+      expect(known).toEqual(new Map([item('a'), item('b')].map((id) => [id, seenAs('saidonce')])));
       expect(entriesOf(items)).toEqual([entryOf('b'), entryOf('a')]);
       expect(log).toEqual(
         ['a', 'b'].map((id) => ({
@@ -188,6 +186,7 @@ contract((open) => {
 
     it('says when the next look is', async () => {
       const stores = await open();
+      await stores.subscriptions.put(subscriptionOf(ID));
       await look(stores, BLOG, [], 0);
       expect(await stores.feeds.count()).toEqual({ feeds: 1, due: 1 });
       await look(stores, BLOG, [], HOUR_MS);
@@ -217,14 +216,7 @@ contract((open) => {
       const all = ['e', 'd', 'c', 'b', 'a'].map((id) => entryOf(id));
       await look(stores, BLOG, all);
       expect(entriesOf(await newest(stores, ID, 10))).toEqual([entryOf('e'), entryOf('d')]);
-      expect(
-        (
-          await stores.feeds.known(
-            ID,
-            all.map(({ id }) => item(id)),
-          )
-        ).size,
-      ).toBe(5);
+      expect((await stores.feeds.known(ID)).size).toBe(5);
       await look(stores, BLOG, all);
       expect(await logged(stores)).toEqual([]);
     });
@@ -261,7 +253,7 @@ contract((open) => {
         { item: item('b'), kind: 'new' },
         { item: item('a'), kind: 'edited' },
       ]);
-      expect((await stores.feeds.known(ID, [item('a')])).get(item('a'))).toBe(contentHash(entryOf('a', 'better')));
+      expect((await stores.feeds.known(ID)).get(item('a'))?.hashes).toHaveLength(2);
     });
 
     it('that is still shown is not announced again', async () => {
@@ -399,7 +391,7 @@ contract((open) => {
       await openFeed(stores);
       const stale = (await stores.feeds.get(ID))!;
       await look(stores, BLOG, []);
-      const told = { feed: stale, nextMs: HOUR_MS, told: 'gone', outcome: outcomes[0]! } as const;
+      const told = { feed: stale, nextMs: HOUR_MS, facts: { told: 'gone' }, outcome: outcomes[0]! } as const;
       expect(await stores.feeds.commit(told)).toBe('conflict');
       expect(await logged(stores)).toEqual([]);
       expect(await stores.feeds.get(ID)).not.toHaveProperty('told');
@@ -408,9 +400,9 @@ contract((open) => {
     it('that subscribers were told of is kept until it is over', async () => {
       const stores = await open();
       await openFeed(stores);
-      const commit = async (told: Pick<Commit, 'told'>) => {
+      const commit = async (facts: Facts) => {
         const feed = (await stores.feeds.get(ID))!;
-        await stores.feeds.commit({ feed, nextMs: HOUR_MS, ...told, outcome: { kind: 'failed', failure } });
+        await stores.feeds.commit({ feed, nextMs: HOUR_MS, facts, outcome: { kind: 'failed', failure } });
         return (await stores.feeds.get(ID))?.told;
       };
       expect(await commit({})).toBeUndefined();
@@ -434,7 +426,7 @@ contract((open) => {
       await openFeed(stores);
       expect(await stores.feeds.commit(pushed((await stores.feeds.get(ID))!, 'a', 'b'))).toBe('committed');
       const { known, items, log } = await everything(stores);
-      expect(known).toEqual(new Map([item('a'), item('b')].map((id) => [id, 'h'])));
+      expect(known).toEqual(new Map([item('a'), item('b')].map((id) => [id, seenAs('saidonce')])));
       expect(entriesOf(items)).toEqual([entryOf('b'), entryOf('a')]);
       expect(log).toMatchObject(['a', 'b'].map((id) => ({ kind: 'new', item: item(id), source: NO_SOURCE })));
     });
@@ -442,6 +434,7 @@ contract((open) => {
     it('say nothing of the feed itself', async () => {
       const stores = await open();
       await stores.feeds.register(BLOG);
+      await stores.subscriptions.put(subscriptionOf(ID));
       for (const outcome of [freshOutcome(), { kind: 'failed', failure: { reason: 'dns', text: 'No.' } } as const]) {
         const source = { ...NO_SOURCE, title: { type: 'text', value: 'A blog' } } as const;
         const shown = outcome.kind === 'fresh' ? { ...outcome, source } : outcome;
@@ -476,12 +469,12 @@ contract((open) => {
   it('where a feed is moving to is kept until it is said to be over', async () => {
     const stores = await open();
     await openFeed(stores);
-    const commit = async (moving: Pick<Commit, 'moving'>) => {
+    const commit = async (facts: Facts) => {
       const feed = (await stores.feeds.get(ID))!;
-      await stores.feeds.commit({ feed, nextMs: HOUR_MS, ...moving, outcome: { kind: 'unchanged' } });
+      await stores.feeds.commit({ feed, nextMs: HOUR_MS, facts, outcome: { kind: 'unchanged' } });
       return (await stores.feeds.get(ID))?.moving;
     };
-    const moving = { to: parseFeedUrl('https://blog.example/moved'), times: 2 };
+    const moving = { to: parseFeedUrl('https://blog.example/moved'), times: 2, since: 1 };
     expect(await commit({})).toBeUndefined();
     expect(await commit({ moving })).toEqual(moving);
     expect(await commit({})).toEqual(moving);
@@ -557,15 +550,225 @@ contract((open) => {
   });
 
   describe('what is known', () => {
-    it('is told of the entries that were asked for, and of no others', async () => {
+    it('comes back as it was remembered, whatever there is of it', async () => {
+      const stores = await open();
+      await openFeed(stores);
+      const seen = [
+        seenAs('saidonce'),
+        { link: '', words: 'words1', hashes: ['saidfive', 'saidfour', '_aid-3rd', 'said2nd_', 'said1st-'] },
+      ];
+      const changes = seen.map((one, i) => ({
+        ...{ item: item(`${i}`), seen: one, entry: entryOf(`${i}`) },
+        kind: 'noted' as const,
+      }));
+      const outcome = { ...freshOutcome(), changes: { touched: [], left: 0, changes } } as Commit['outcome'];
+      await stores.feeds.commit({ feed: (await stores.feeds.get(ID))!, nextMs: HOUR_MS, outcome });
+      expect(await stores.feeds.known(ID)).toEqual(new Map(seen.map((one, i) => [item(`${i}`), one])));
+      expect(await shown(stores)).toEqual([]);
+      expect(await logged(stores)).toEqual([]);
+    });
+  });
+
+  describe('a feed that is taken', () => {
+    const MINUTE_MS = 60_000;
+
+    it('comes with what is known of it and with how many follow it', async () => {
+      const stores = await open();
+      const { feeds, subscriptions } = stores;
+      expect(await take(stores, 'schedule', MINUTE_MS)).toEqual({ kind: 'unknown' });
+      await subscriptions.put(subscriptionOf(ID, 'juliet@example.net'));
+      await subscriptions.put(subscriptionOf(ID, 'romeo@example.net'));
+      await look(stores, BLOG, [entryOf('a')]);
+      const feed = await feeds.get(ID);
+      expect(await take(stores, 'schedule', MINUTE_MS)).toEqual({ kind: 'taken', feed, subscribers: 2 });
+    });
+
+    it('may be taken together with others, whatever their partitions', async () => {
+      const stores = await open();
+      const all = urls(20);
+      for (const url of all) {
+        await stores.subscriptions.put(subscriptionOf(feedIdOf(url)));
+        await look(stores, url, []);
+      }
+      const ids = all.map(feedIdOf);
+      await stores.feeds.take(ids.slice(0, 5), 'push', MINUTE_MS);
+      const taken = await stores.feeds.take([...ids, ID], 'schedule', MINUTE_MS);
+      const kinds = [...ids, ID].map((id) => taken.get(id)?.kind);
+      expect(kinds).toEqual([...Array<string>(5).fill('busy'), ...Array<string>(15).fill('taken'), 'unknown']);
+      for (const [id, one] of taken) expect(one.kind === 'taken' ? one.feed.id : id).toBe(id);
+    });
+
+    it('is taken by nobody else until the commit', async () => {
+      const stores = await open();
+      await openFeed(stores);
+      await stores.subscriptions.put(subscriptionOf(ID));
+      expect(await take(stores, 'schedule', MINUTE_MS)).toMatchObject({ kind: 'taken' });
+      expect(await take(stores, 'push', MINUTE_MS)).toEqual({ kind: 'busy' });
+      expect(await take(stores, 'schedule', MINUTE_MS)).toMatchObject({ kind: 'taken' });
+      await look(stores, BLOG, []);
+      expect(await take(stores, 'push', MINUTE_MS)).toMatchObject({ kind: 'taken' });
+    });
+
+    it('comes due for who found it busy when its time is over at the latest, and can be taken then', async () => {
+      const stores = await open();
+      const { feeds } = stores;
+      await openFeed(stores);
+      await stores.subscriptions.put(subscriptionOf(ID));
+      await take(stores, 'ping', 50);
+      const taken = Date.now();
+      expect(await take(stores, 'schedule', MINUTE_MS)).toEqual({ kind: 'busy' });
+      expect(await feeds.dueAt(ID)).toBeLessThanOrEqual(taken + 100);
+      await until(async () => (await take(stores, 'schedule', MINUTE_MS)).kind === 'taken');
+    });
+
+    it('is due at once after the commit when it was pinged meanwhile', async () => {
+      const stores = await open();
+      const { feeds } = stores;
+      await openFeed(stores);
+      await stores.subscriptions.put(subscriptionOf(ID));
+      await look(stores, BLOG, []);
+      expect(await feeds.count()).toEqual({ feeds: 1, due: 0 });
+      await take(stores, 'schedule', MINUTE_MS);
+      expect(await take(stores, 'ping', MINUTE_MS)).toEqual({ kind: 'busy' });
+      await look(stores, BLOG, []);
+      expect(await feeds.count()).toEqual({ feeds: 1, due: 1 });
+      await look(stores, BLOG, []);
+      expect(await feeds.count()).toEqual({ feeds: 1, due: 0 });
+    });
+
+    it('is given back when it is postponed, and due after that time', async () => {
+      const stores = await open();
+      const { feeds } = stores;
+      await openFeed(stores);
+      await stores.subscriptions.put(subscriptionOf(ID));
+      const before = Date.now();
+      for (const [pinged, wait] of [
+        [false, HOUR_MS],
+        [true, 0],
+      ] as const) {
+        await take(stores, 'schedule', MINUTE_MS);
+        if (pinged) await take(stores, 'ping', MINUTE_MS);
+        await feeds.postpone(ID, HOUR_MS);
+        const due = (await feeds.dueAt(ID))! - wait;
+        expect(due).toBeGreaterThanOrEqual(before);
+        expect(due).toBeLessThanOrEqual(Date.now());
+        expect(await take(stores, 'push', MINUTE_MS)).toMatchObject({ kind: 'taken' });
+        await feeds.postpone(ID, HOUR_MS);
+      }
+    });
+
+    it('of which nobody knows is not made known by being postponed', async () => {
+      const { feeds } = await open();
+      await feeds.postpone(ID, HOUR_MS);
+      await feeds.trustPush(ID, 1);
+      expect(await feeds.dueAt(ID)).toBeUndefined();
+      expect(await feeds.get(ID)).toBeUndefined();
+      expect(await feeds.count()).toEqual({ feeds: 0, due: 0 });
+    });
+  });
+
+  describe('a feed that nobody follows', () => {
+    it('is paused by a commit, and is not taken', async () => {
+      const stores = await open();
+      const { feeds } = stores;
+      const before = Date.now();
+      await openFeed(stores);
+      const { paused } = (await feeds.get(ID))!;
+      expect(paused).toBeGreaterThanOrEqual(before);
+      expect(await feeds.dueAt(ID)).toBe(paused! + FORGET_FEED_MS);
+      expect(await take(stores, 'schedule', HOUR_MS)).toEqual({ kind: 'paused' });
+      await look(stores, BLOG, []);
+      expect((await feeds.get(ID))?.paused).toBe(paused);
+    });
+
+    it('is due at once when somebody subscribes, and goes on with the next commit', async () => {
+      const stores = await open();
+      const { feeds } = stores;
+      await openFeed(stores);
+      await stores.subscriptions.put(subscriptionOf(FIREHOSE));
+      expect(await feeds.lease(1, HOUR_MS)).toEqual([]);
+      await stores.subscriptions.put(subscriptionOf(ID));
+      expect(await feeds.lease(1, HOUR_MS)).toEqual([ID]);
+      await look(stores, BLOG, [], HOUR_MS);
+      expect((await feeds.get(ID))?.paused).toBeUndefined();
+      expect(await feeds.count()).toEqual({ feeds: 1, due: 0 });
+    });
+
+    it('is due at once when it gets an owner or a configuration', async () => {
+      for (const claim of ['affiliate', 'configure'] as const) {
+        const stores = await open();
+        await openFeed(stores);
+        if (claim === 'affiliate') await stores.nodes.affiliate(ID, 'romeo@example.net', 'owner');
+        else await stores.nodes.configure(ID, { title: 'Mine' }, false);
+        expect(await stores.feeds.lease(1, HOUR_MS)).toEqual([ID]);
+        await look(stores, BLOG, [], HOUR_MS);
+        expect((await stores.feeds.get(ID))?.paused).toBeUndefined();
+      }
+    });
+
+    it('that is followed is not made due by one more subscriber', async () => {
+      const stores = await open();
+      await stores.subscriptions.put(subscriptionOf(ID));
+      await look(stores, BLOG, [], HOUR_MS);
+      await stores.subscriptions.put(subscriptionOf(ID, 'juliet@example.net'));
+      expect(await stores.feeds.count()).toEqual({ feeds: 1, due: 0 });
+    });
+  });
+
+  describe('an entry whose change is too small to be announced', () => {
+    it('is replaced where it is, and told to nobody', async () => {
       const stores = await open();
       await openFeed(stores);
       await look(stores, BLOG, [entryOf('b'), entryOf('a')]);
-      expect(await stores.feeds.known(ID, [item('a'), item('c')])).toEqual(
-        new Map([[item('a'), contentHash(entryOf('a'))]]),
-      );
-      expect(await stores.feeds.known(ID, [])).toEqual(new Map());
+      const before = await newest(stores, ID, 9);
+      const changes = [
+        { item: item('a'), seen: seenAs('saidmore'), kind: 'stored' as const, entry: entryOf('a', 'better') },
+      ];
+      const outcome = { ...freshOutcome(), changes: { touched: [], left: 0, changes } } as Commit['outcome'];
+      await stores.feeds.commit({ feed: (await stores.feeds.get(ID))!, nextMs: HOUR_MS, outcome });
+      const [b, a] = before;
+      expect(await newest(stores, ID, 9)).toEqual([b, { ...a, entry: entryOf('a', 'better') }]);
+      expect(await logged(stores)).toHaveLength(2);
+      expect((await stores.feeds.known(ID)).get(item('a'))).toEqual(seenAs('saidmore'));
     });
+  });
+
+  it('everything that a look may say of a feed is kept until it is said to be over', async () => {
+    const stores = await open();
+    await openFeed(stores);
+    const facts: Required<Facts> = {
+      told: 'failing',
+      moving: { to: BLOG, times: 2, since: 3 },
+      at: parseFeedUrl('https://blog.example/elsewhere'),
+      pace: { seconds: 60, hours: [1, 2], days: [0] },
+      rhythm: { gap: 60, latest: 1, hits: 0.5, hours: '0'.repeat(24) },
+      full: 5,
+      lying: true,
+      untrusted: true,
+      pushed: 7,
+    };
+    const commit = async (some: Facts) => {
+      const feed = (await stores.feeds.get(ID))!;
+      await stores.feeds.commit({ feed, nextMs: HOUR_MS, facts: some, outcome: { kind: 'unchanged' } });
+      return stores.feeds.get(ID);
+    };
+    expect(await commit(facts)).toMatchObject(facts);
+    expect(await commit({})).toMatchObject(facts);
+    const after = await commit(Object.fromEntries(Object.keys(facts).map((name) => [name, null])));
+    for (const name of Object.keys(facts)) expect(after).not.toHaveProperty(name);
+  });
+
+  it('a document that was not read to its end leaves nothing to recognise it by', async () => {
+    const stores = await open();
+    await openFeed(stores);
+    await stores.feeds.commit(freshWith((await stores.feeds.get(ID))!, 'a'));
+    expect(await stores.feeds.get(ID)).toMatchObject({ body: 'hash', validators: { etag: '"1"' } });
+    const { body: _, ...unread } = freshOutcome('b') as Extract<Commit['outcome'], { kind: 'fresh' }>;
+    const outcome = { ...unread, validators: {} };
+    await stores.feeds.commit({ feed: (await stores.feeds.get(ID))!, nextMs: HOUR_MS, outcome });
+    const feed = (await stores.feeds.get(ID))!;
+    expect(feed).not.toHaveProperty('body');
+    expect(feed.validators).toEqual({});
   });
 
   describe('the schedule', () => {
@@ -684,9 +887,9 @@ describe('in Redis alone', () => {
     let today = 20_000;
     const stores = redisStores(client, client, { now: () => today * DAY_MS });
     await openFeed(stores);
-    const old = Array.from({ length: 2_100 }, (_, i) => entryOf(`old ${i}`));
-    await look(stores, BLOG, [...old, entryOf('shown')]);
-    const isKnown = async (id: string) => (await stores.feeds.known(ID, [item(id)])).size === 1;
+    const ids = Array.from({ length: 2_100 }, (_, i) => `old ${i}`);
+    await stores.feeds.commit(freshWith((await stores.feeds.get(ID))!, ...ids, 'shown'));
+    const isKnown = async (id: string) => (await stores.feeds.known(ID)).has(item(id));
 
     today += 60;
     await look(stores, BLOG, [entryOf('shown')]);
@@ -703,11 +906,13 @@ describe('in Redis alone', () => {
     await client.flushall();
     const stores = redisStores(client, client);
     await openFeed(stores);
-    await look(
-      stores,
-      BLOG,
-      Array.from({ length: 10_000 }, (_, i) => entryOf(`${i}`, 'x'.repeat(500))),
-    );
+    const entries = Array.from({ length: 10_000 }, (_, i) => entryOf(`${i}`, 'x'.repeat(500)));
+    const changes = entries.map((entry) => ({
+      ...{ item: item(entry.id), seen: seenAs('saidonce'), entry },
+      kind: 'new' as const,
+    }));
+    const outcome = { ...freshOutcome(), changes: { touched: [], left: 0, changes } } as Commit['outcome'];
+    await stores.feeds.commit({ feed: (await stores.feeds.get(ID))!, nextMs: HOUR_MS, outcome });
     expect(await logged(stores)).toHaveLength(10_000);
     expect(await newest(stores, ID, 100)).toHaveLength(20);
   });
