@@ -372,15 +372,6 @@ export const ownNodeIdOf = (name: string): FeedId => base32(sha256(`node:${name}
 export const itemIdOf = (feed: FeedId, entryId: string): ItemId =>
   sha256(`${feed}\n${entryId}`).subarray(0, 16).toString('hex') as ItemId;
 
-/**
- * Sixteen characters that change when what a reader would see of the entry changes. Dates are left out: many
- * publishers move `updated` without touching a word.
- */
-export const contentHash = ({ title, summary, content, links }: Entry): string =>
-  sha256(JSON.stringify([title, summary, content, links]))
-    .subarray(0, 12)
-    .toString('base64url');
-
 /** A short name for any text, fit for keys and job ids: sixteen characters [a-z2-7]. */
 export const digest = (text: string): string => base32(sha256(text), 16);
 

@@ -1,7 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import {
-  contentHash,
   digest,
   feedIdIn,
   feedIdOf,
@@ -10,11 +9,10 @@ import {
   nodeIdOf,
   parseFeedUrl,
   parseJid,
-  type Entry,
   urlIn,
 } from '../../lib/domain.js';
 import { Fault } from '../../lib/faults.js';
-import { BLOG, entryOf } from '../support/stores.js';
+import { BLOG } from '../support/stores.js';
 
 const refused = (code: string) => expect.objectContaining({ code }) as unknown;
 
@@ -193,7 +191,6 @@ describe('ids', () => {
     expect(feedIdOf(parseFeedUrl('https://blog.example/atom.xml'))).toBe('5oaqwgvpu2');
     expect(itemIdOf(feedIdOf(BLOG), 'tag:1')).toBe('15e734bb9655dbfed6b9cb90bfb9bda9');
     expect(digest('romeo@example.net')).toBe('pzlyuxyd76lgays7');
-    expect(contentHash(entryOf('a'))).toBe('bObm-t38Bm85Bw6q');
   });
 
   it('of feeds are ten characters, those of items thirty-two', () => {
@@ -211,27 +208,6 @@ describe('ids', () => {
     const other = feedIdOf(parseFeedUrl('https://other.example/'));
     expect(itemIdOf(feedIdOf(BLOG), 'tag:1')).not.toBe(itemIdOf(other, 'tag:1'));
     expect(itemIdOf(feedIdOf(BLOG), 'tag:1')).not.toBe(itemIdOf(feedIdOf(BLOG), 'tag:2'));
-  });
-});
-
-describe('the hash of an entry', () => {
-  const entry: Entry = { ...entryOf('a'), content: { type: 'html', value: '<p>text</p>' } };
-
-  it.each<[string, Partial<Entry>]>([
-    ['title', { title: { type: 'text', value: 'other' } }],
-    ['title type', { title: { type: 'html', value: 'a' } }],
-    ['summary', { summary: { type: 'text', value: 'short' } }],
-    ['content', { content: { type: 'html', value: '<p>other</p>' } }],
-    ['link', { links: [{ href: 'https://blog.example/1', rel: 'alternate' }] }],
-  ])('changes with the %s', (_, change) => {
-    expect(contentHash({ ...entry, ...change })).not.toBe(contentHash(entry));
-  });
-
-  it.each<[string, Partial<Entry>]>([
-    ['updated', { updated: '2026-01-01T00:00:00Z' }],
-    ['published', { published: '2026-01-01T00:00:00Z' }],
-  ])('does not change when only %s moves', (_, change) => {
-    expect(contentHash({ ...entry, ...change })).toBe(contentHash(entry));
   });
 });
 
