@@ -12,6 +12,7 @@ import type { SubscriptionStore } from '../lib/store/subscriptions.js';
 import { bodyOf } from './body.js';
 import { serialise } from './connection.js';
 import { attributes, type Events } from './event.js';
+import { publishedLongBefore } from './old-find.js';
 import type { Presences } from './presence.js';
 import { mannerOf, type createRooms } from './rooms.js';
 import { statusBody, statusElement } from './status.js';
@@ -66,6 +67,8 @@ interface Telling {
   readonly collection?: string;
   /** Told as something old, however soon it is told. */
   readonly isOld?: boolean;
+  /** When it came out (ms since 1970), where that was long before it was committed. */
+  readonly published?: number | undefined;
   /** Told to those too who wait for approval. */
   readonly isForPending?: boolean;
 }
@@ -133,7 +136,8 @@ export function createAudiences(deps: AudienceDeps): () => Audience {
   /** The same thing told to everybody whom it is for. */
   async function* tell(telling: Telling, pages: Pages, committed: number, indexed: () => IndexedEntry) {
     if (!telling.node.config.deliverNotifications) return;
-    const delay = telling.isOld || now() - committed > LATE_MS ? committed : undefined;
+    const isLate = telling.isOld || now() - committed > LATE_MS;
+    const delay = telling.published ?? (isLate ? committed : undefined);
     const known = new Map<string, string>();
     for await (const held of byJid(pages)) {
       const view = await viewFor(held, telling, indexed);
@@ -234,18 +238,20 @@ export function createAudiences(deps: AudienceDeps): () => Audience {
           'entry' in record
             ? { id: record.item, at, entry: record.entry, source: record.source, url: record.url }
             : { id: record.item, at, payload: record.payload, publisher: record.publisher };
+        const isEdit = record.kind === 'edited';
+        const published = 'entry' in record ? publishedLongBefore(record.entry, at, isEdit) : undefined;
         let index: IndexedEntry | undefined;
         const indexed = () => (index ??= 'entry' in item ? indexEntry(item) : indexPayload(item.payload));
         if (node) {
           // What was there before somebody came is no news.
-          const telling = { id, ...items(node, item, record.id, false), isOld: record.kind === 'first' };
+          const telling = { id, ...items(node, item, record.id, false), isOld: record.kind === 'first', published };
           yield* tell(telling, audienceOf(record.feed), at, indexed);
         }
         const hose = number === undefined ? undefined : await nodeOf(FIREHOSE);
         if (number === undefined || !hose) return;
         const numbered = firehoseItemId(number);
         const telling = { id: `${id}-${FIREHOSE}`, ...items(hose, { ...item, id: numbered }, numbered, true) };
-        yield* tell({ ...telling, collection: FIREHOSE }, audienceOf(FIREHOSE), at, indexed);
+        yield* tell({ ...telling, published, collection: FIREHOSE }, audienceOf(FIREHOSE), at, indexed);
         return;
       }
       if (!node) return;

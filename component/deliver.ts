@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Emit } from '../lib/events.js';
-import type { Firehose } from '../lib/store/firehose.js';
+import { fingerprintsOf } from '../lib/fingerprint.js';
+import type { Firehose, News } from '../lib/store/firehose.js';
 import { committedAt, compareLogIds, Fenced, type Keep, type Log, type LogRecord } from '../lib/store/log.js';
 import type { SubscriptionStore } from '../lib/store/subscriptions.js';
 import type { Audience } from './audience.js';
@@ -231,12 +232,14 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
     /** Sends these records in windows; the last window acknowledges `upTo`. */
     async function sendAll(records: readonly LogRecord[], upTo: LogRecord): Promise<void> {
       const audience = deps.audience();
-      const news: string[] = [];
-      for (const { id, kind, feed } of records) {
-        if ((kind === 'new' || kind === 'edited') && (await audience.isPublic(feed))) news.push(id);
+      const news: News[] = [];
+      for (const record of records) {
+        if ((record.kind === 'new' || record.kind === 'edited') && (await audience.isPublic(record.feed))) {
+          news.push({ id: record.id, feed: record.feed, fingerprints: fingerprintsOf(record) });
+        }
       }
       const numbers = await firehose.number(partition, news, token);
-      const numberOf = new Map(news.map((id, i) => [id, numbers[i] ?? 0]));
+      const numberOf = new Map(news.map(({ id }, i) => [id, numbers[i]]));
       let open: LogRecord[] = [];
       let stanzas: string[] = [];
       let bytes = 0;

@@ -19,7 +19,7 @@ export interface Message {
   /** What is inside <event/>, as XML text. */
   readonly event?: string;
   readonly body?: string | undefined;
-  /** When what it tells was committed (ms since 1970), where that is long ago. */
+  /** When what it tells was published or committed (ms since 1970), where that is long ago. */
   readonly delay?: number | undefined;
   /** The subscriptions it is for, where the one who gets it has to tell them apart. */
   readonly subids?: readonly string[];

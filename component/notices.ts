@@ -7,6 +7,7 @@ import { bodyOf } from './body.js';
 import { serialise } from './connection.js';
 import { resultForm } from './forms.js';
 import type { PublishedItem } from '../lib/pubsub/reader.js';
+import { publishedLongBefore } from './old-find.js';
 import { mannerOf } from './rooms.js';
 import { NS } from './stanza.js';
 
@@ -39,7 +40,7 @@ function latestNotice(events: Events, { subscription, node, options }: Held, ite
     id: `last-${item.id}-${item.at}`,
     event: events.items(subscription.node, inner),
     body: hasBody ? bodyOf(item) : undefined,
-    delay: item.at,
+    delay: ('entry' in item ? publishedLongBefore(item.entry, item.at, false) : undefined) ?? item.at,
   });
 }
 

@@ -2,19 +2,20 @@ import xml, { type Element } from '@xmpp/xml';
 import type { FeedUrl } from '../lib/domain.js';
 import type { FeedStatus } from '../lib/status.js';
 
-/** The namespace of Superfeedr's notices, which bots know; `state`, `since` and `to` are ours. */
+/** The namespace of Superfeedr's notices, which bots know; `state`, `since`, `next` and `to` are ours. */
 const STATUS = 'http://superfeedr.com/xmpp-pubsub-ext';
 
 /** The state of a feed, to stand in a message beside <event/>. */
 export function statusElement(url: FeedUrl, status: FeedStatus): Element {
-  const since = 'since' in status ? new Date(status.since).toISOString() : undefined;
+  const time = (name: 'since' | 'next', ms: number | undefined) => ms !== undefined && { [name]: dateOf(ms) };
   return xml(
     'status',
     {
       xmlns: STATUS,
       feed: url,
       state: status.state,
-      ...(since && { since }),
+      ...('since' in status && time('since', status.since)),
+      ...('next' in status && time('next', status.next)),
       ...(status.state === 'moved' && { to: status.to }),
     },
     ...('failure' in status ? [xml('http', { code: String(status.failure.status ?? 0) }, status.failure.text)] : []),
@@ -24,8 +25,11 @@ export function statusElement(url: FeedUrl, status: FeedStatus): Element {
 /** The same for people. */
 export function statusBody(title: string, status: FeedStatus): string {
   switch (status.state) {
-    case 'failing':
-      return `${title} cannot be read since ${new Date(status.since).toISOString()}: ${status.failure.text}`;
+    case 'failing': {
+      const { since, failure, next } = status;
+      const again = next === undefined ? '' : `; next try at ${dateOf(next)}`;
+      return `${title} cannot be read since ${dateOf(since)}: ${failure.text}${again}`;
+    }
     case 'gone':
       return `${title} is gone: ${status.failure.text}`;
     case 'moved':
@@ -34,3 +38,6 @@ export function statusBody(title: string, status: FeedStatus): string {
       return `${title} can be read again.`;
   }
 }
+
+/** XEP-0082. */
+const dateOf = (ms: number): string => new Date(ms).toISOString();

@@ -81,7 +81,7 @@ export async function learn(
     deps.bounds,
     deps.random(),
   );
-  const { status, told } = statusAfter(feed, found, now);
+  const { status, told } = statusAfter(feed, found, now, nextMs);
   const commit: Omit<Commit, 'outcome'> = { feed, nextMs, facts: { ...facts, ...(told !== undefined && { told }) } };
   const result = await deps.feeds.commit({
     ...commit,

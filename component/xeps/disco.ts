@@ -1,10 +1,12 @@
 import xml, { type Element } from '@xmpp/xml';
 import type { TypeFilter } from '../../lib/store/nodes.js';
 import { configFields } from '../../lib/node-config.js';
+import type { Feed } from '../../lib/domain.js';
 import { Fault } from '../../lib/faults.js';
 import type { Fields } from '../../lib/fields.js';
 import type { PubSub } from '../../lib/pubsub.js';
 import type { NodeDescription } from '../../lib/pubsub/reader.js';
+import type { FeedState } from '../../lib/status.js';
 import { capsOf, type Caps } from '../caps.js';
 import { readForm, resultForm } from '../forms.js';
 import { get, type Xep } from '../router.js';
@@ -110,7 +112,8 @@ function nodeInfo(asked: string, described: NodeDescription, domain: string): El
 }
 
 /** XEP-0060 5.4, with the registered fields (17.4.3) first, then what is said of the feed. */
-function metaData({ node, subscribers, owners, publishers }: NodeDescription, domain: string): Field[] {
+function metaData(described: NodeDescription, domain: string): Field[] {
+  const { node, subscribers, owners, publishers } = described;
   const { config, record, kind } = node;
   const created = record.kind === 'own' ? record.created : record.kind === 'feed' ? record.feed.added : undefined;
   const values: Record<string, readonly string[]> = {};
@@ -128,26 +131,21 @@ function metaData({ node, subscribers, owners, publishers }: NodeDescription, do
     // What nobody owns belongs to the service.
     'pubsub#owner': owners.length > 0 ? owners : [domain],
     'pubsub#publisher': publishers,
-    ...(record.kind === 'feed' && feedData(record.feed)),
+    ...(record.kind === 'feed' && feedData(record.feed, described.state)),
   };
   return Object.entries(all).flatMap(([name, list]) =>
     list.length > 0 ? [{ name, values: list, type: typeOf(name) }] : [],
   );
 }
 
-function feedData({
-  url,
-  failure,
-  failing,
-  polled,
-  read,
-}: Extract<NodeDescription['node']['record'], { kind: 'feed' }>['feed']) {
+function feedData({ url, polled, read }: Feed, { state, reason, since, next }: Partial<FeedState> = {}) {
   const time = (ms: number | undefined) => (ms === undefined ? [] : [new Date(ms).toISOString()]);
   return {
     'hydrant#feed': [url],
-    'hydrant#state': [failure ? (failure.status === 410 ? 'gone' : 'failing') : read === undefined ? 'new' : 'ok'],
-    'hydrant#failure': failure ? [failure.text] : [],
-    'hydrant#failing_since': time(failing),
+    'hydrant#state': state ? [state] : [],
+    'hydrant#reason': reason ? [reason] : [],
+    'hydrant#since': time(since),
+    'hydrant#next': time(next),
     'hydrant#last_poll': time(polled),
     'hydrant#last_read': time(read),
   };

@@ -13,6 +13,8 @@ import {
   type Source,
 } from '../domain.js';
 import { Fault } from '../faults.js';
+import { stateOf, type FeedState } from '../status.js';
+import type { FeedStore } from '../store/feeds.js';
 import { firehoseItemId, firehoseNumberIn, type Firehose, type Place } from '../store/firehose.js';
 import type { ItemStore } from '../store/items.js';
 import { committedAt, type Log } from '../store/log.js';
@@ -84,6 +86,8 @@ export interface NodeDescription {
   readonly publishers: readonly string[];
   /** Whether the one who asks may see more than that the node is there. */
   readonly isOpen: boolean;
+  /** Of a feed's node. */
+  readonly state?: FeedState;
 }
 
 export interface DirectoryAsk {
@@ -92,6 +96,7 @@ export interface DirectoryAsk {
 }
 
 export interface ReaderDeps {
+  readonly feeds: Pick<FeedStore, 'dueAt'>;
   readonly nodes: Pick<NodeStore, 'page' | 'affiliations'>;
   readonly items: Pick<ItemStore, 'page' | 'byId'>;
   readonly log: Pick<Log, 'at'>;
@@ -192,14 +197,17 @@ export function createReader(known: Nodes, deps: ReaderDeps) {
     /** @throws Fault `node-not-found`, `gone` */
     async describe(name: string, requester: string): Promise<NodeDescription> {
       const node = await known.existing(name);
-      const [subscribers, affiliations, isOpen] = await Promise.all([
+      const feed = node.record.kind === 'feed' ? node.record.feed : undefined;
+      const [subscribers, affiliations, due, isOpen] = await Promise.all([
         subscriptions.countOfFeed(node.id),
         deps.nodes.affiliations(node.id),
+        feed && deps.feeds.dueAt(feed.id),
         node.config.accessModel === 'whitelist' ? known.standing(node, requester).then((one) => isInside(one)) : true,
       ]);
       const all = (wanted: string) =>
         [...affiliations].filter(([, affiliation]) => affiliation === wanted).map(([jid]) => jid);
-      return { node, subscribers, isOpen, owners: all('owner'), publishers: all('publisher') };
+      const state = feed && { state: stateOf(feed, due) };
+      return { node, subscribers, isOpen, owners: all('owner'), publishers: all('publisher'), ...state };
     },
 
     /**

@@ -48,7 +48,7 @@ export interface FeedStore {
   trustPush(feed: FeedId, until: number): Promise<void>;
   /** Whether this ping is acted on now (0), or in so many ms as one look for all that came meanwhile; `slot` names the look. */
   ping(feed: FeedId, minMs: number): Promise<{ readonly delayMs: number; readonly slot: string }>;
-  /** When the feed is due (ms since 1970). */
+  /** When the feed is looked at next (ms since 1970); undefined when it is not in the schedule. */
   dueAt(feed: FeedId): Promise<number | undefined>;
   /** How many feeds there are, and how many are due but not taken. */
   count(): Promise<{ readonly feeds: number; readonly due: number }>;

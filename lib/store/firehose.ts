@@ -1,4 +1,4 @@
-import { FIREHOSE, type Page, type PageAsk } from '../domain.js';
+import { FIREHOSE, type FeedId, type Page, type PageAsk } from '../domain.js';
 import type { RedisClient } from '../redis.js';
 import type { Keys } from './keys.js';
 import { committedAt, fenced, fencePreamble } from './log.js';
@@ -12,14 +12,26 @@ export interface Place {
   readonly id: string;
 }
 
+/** A record that is to be on the firehose. */
+export interface News {
+  /** Its place in the log of its partition. */
+  readonly id: string;
+  readonly feed: FeedId;
+  /** What it shares with other feeds' records of the same entry; the first one decides whether it is a duplicate. */
+  readonly fingerprints: readonly string[];
+}
+
 /** The firehose: an index, number → place in the log. The payload is stored once, in the log. */
 export interface Firehose {
   /**
-   * Gives each record the next number, without gaps; a record that has one keeps it.
-   * @param ids consecutive places of one partition, in order
+   * Gives each record the next number, without gaps; a record that has one keeps it. What the index has of another feed,
+   * by its first fingerprint, is a duplicate, gets none, and never will; what one feed shows twice is two things. The
+   * fingerprints of a record are known as long as the index has it.
+   * @param news of one partition, in the order of its log
+   * @returns the number of each; undefined for a duplicate, and for what was passed over or forgotten before
    * @throws Fenced
    */
-  number(partition: number, ids: readonly string[], token: number): Promise<number[]>;
+  number(partition: number, news: readonly News[], token: number): Promise<(number | undefined)[]>;
   /** A part of the index, in the order of numbers; undefined when the number that is the cursor is not in it. */
   page(ask: PageAsk): Promise<Page<Place> | undefined>;
   /**
@@ -46,24 +58,40 @@ export const firehoseNumberIn = (itemId: string): number | undefined =>
 
 const NUMBER = script(`
   ${fencePreamble}
-  local index, counter, numbered, clock = KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+  local index, counter, numbered, clock, fingerprints = KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
   local partition = ARGV[2]
   local function parts(id) local ms, seq = string.match(id, '^(%d+)-(%d+)$'); return tonumber(ms), tonumber(seq) end
   local last_ms, last_seq = parts(redis.call('HGET', numbered, partition) or '0-0')
-  local numbers, first = {}, nil
-  for i = 3, #ARGV do
-    local member = partition .. ' ' .. ARGV[i]
-    local ms, seq = parts(ARGV[i])
+  -- The feed that a fingerprint was first seen of, unless the index has lost that record.
+  local function feed_of(fingerprint)
+    local number = redis.call('ZSCORE', fingerprints, fingerprint)
+    local member = number and redis.call('ZRANGE', index, number, number, 'BYSCORE')[1]
+    return member and string.match(member, '%S+$')
+  end
+  local numbers, first, next_argument = {}, nil, 3
+  while next_argument <= #ARGV do
+    local id, feed, count = ARGV[next_argument], ARGV[next_argument + 1], tonumber(ARGV[next_argument + 2])
+    local own = {unpack(ARGV, next_argument + 3, next_argument + 2 + count)}
+    next_argument = next_argument + 3 + count
+    local member = partition .. ' ' .. id .. ' ' .. feed
+    local ms, seq = parts(id)
+    local number = false
     if ms > last_ms or (ms == last_ms and seq > last_seq) then
-      local number = redis.call('INCR', counter)
-      redis.call('ZADD', index, number, member)
-      redis.call('HSET', numbered, partition, ARGV[i])
+      -- Duplicates count as numbered, or they would be news once the index has lost what they are duplicates of.
+      redis.call('HSET', numbered, partition, id)
       last_ms, last_seq = ms, seq
-      first = first or number
-      numbers[#numbers + 1] = number
+      if not own[1] or (feed_of(own[1]) or feed) == feed then
+        number = redis.call('INCR', counter)
+        redis.call('ZADD', index, number, member)
+        for _, fingerprint in ipairs(own) do
+          if not feed_of(fingerprint) then redis.call('ZADD', fingerprints, number, fingerprint) end
+        end
+        first = first or number
+      end
     else
-      numbers[#numbers + 1] = tonumber(redis.call('ZSCORE', index, member) or 0)
+      number = tonumber(redis.call('ZSCORE', index, member) or '') or false
     end
+    numbers[#numbers + 1] = number
   end
   if first then
     -- Never back: what was numbered later must not seem to be earlier.
@@ -90,11 +118,12 @@ const FIRST_SINCE = script(`
 `);
 
 // The last time at or before the lowest number is that number's, and stays.
-const TRIM_CLOCK = script(`
-  local index, clock = KEYS[1], KEYS[2]
+const TRIM = script(`
+  local index, clock, fingerprints = KEYS[1], KEYS[2], KEYS[3]
   local lowest = redis.call('ZRANGE', index, 0, 0, 'WITHSCORES')[2] or '+inf'
   local times = redis.call('ZCOUNT', clock, '-inf', lowest)
   if times > 1 then redis.call('ZREMRANGEBYRANK', clock, 0, times - 2) end
+  redis.call('ZREMRANGEBYSCORE', fingerprints, '-inf', '(' .. lowest)
   return 1
 `);
 
@@ -140,16 +169,19 @@ export function redisFirehose(redis: RedisClient, keys: Keys, now: () => number)
   }
 
   return {
-    async number(partition, ids, token) {
-      if (ids.length === 0) return [];
+    async number(partition, news, token) {
+      if (news.length === 0) return [];
       const touched = [
         keys.fence(FIREHOSE),
         keys.firehose,
         keys.firehoseNumber,
         keys.firehoseNumbered,
         keys.firehoseClock,
+        keys.firehoseFingerprints,
       ];
-      return (await fenced(NUMBER(redis, touched, [token, partition, ...ids]))) as number[];
+      const told = news.flatMap(({ id, feed, fingerprints }) => [id, feed, fingerprints.length, ...fingerprints]);
+      const numbers = (await fenced(NUMBER(redis, touched, [token, partition, ...told]))) as (number | null)[];
+      return numbers.map((number) => number ?? undefined);
     },
 
     page: (ask) => part(1, NEVER, ask),
@@ -169,21 +201,23 @@ export function redisFirehose(redis: RedisClient, keys: Keys, now: () => number)
     },
 
     async trim(keepMs, isDelivered) {
-      const oldest = placesFrom(await redis.zrange(keys.firehose, 0, 999, 'WITHSCORES'));
-      const past = oldest.filter((place) => committedAt(place.id) < now() - keepMs && isDelivered(place));
-      const members = past.map(({ partition, id }) => `${partition} ${id}`);
-      if (members.length === 0) return;
-      await redis.zrem(keys.firehose, ...members);
-      await TRIM_CLOCK(redis, [keys.firehose, keys.firehoseClock], []);
+      const oldest = pairsFrom(await redis.zrange(keys.firehose, 0, 999, 'WITHSCORES'));
+      const past = oldest.filter((pair) => {
+        const place = placeFrom(pair);
+        return committedAt(place.id) < now() - keepMs && isDelivered(place);
+      });
+      if (past.length === 0) return;
+      await redis.zrem(keys.firehose, ...past.map(([member]) => member));
+      await TRIM(redis, [keys.firehose, keys.firehoseClock, keys.firehoseFingerprints], []);
     },
   };
 }
 
-function placesFrom(flat: readonly string[]): Place[] {
-  return pairsFrom(flat).map(([member, number]) => {
-    const [partition = '', id = ''] = member.split(' ');
-    return { partition: Number(partition), id, number: Number(number) };
-  });
+const placesFrom = (flat: readonly string[]): Place[] => pairsFrom(flat).map(placeFrom);
+
+function placeFrom([member, number]: readonly [string, string]): Place {
+  const [partition = '', id = ''] = member.split(' ');
+  return { partition: Number(partition), id, number: Number(number) };
 }
 
 /** Members and their scores, as Redis gives them one after the other. */

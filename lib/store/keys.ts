@@ -83,10 +83,12 @@ export function createKeys(partitions: number) {
     fence: (partition: number | Firehose) => place(partition, 'fence'),
     /** Hash: log id → why this record is never sent. */
     quarantine: (partition: number) => place(partition, 'quarantine'),
-    /** Sorted set: "partition log-id" by firehose number. */
+    /** Sorted set: "partition log-id FeedId" by firehose number. */
     firehose: place(FIREHOSE, 'index'),
     firehoseNumber: place(FIREHOSE, 'number'),
-    /** Hash: partition → the last log id that has a number. */
+    /** Sorted set: fingerprint of an entry by the firehose number of the record that had it first. */
+    firehoseFingerprints: place(FIREHOSE, 'fingerprints'),
+    /** Hash: partition → the last log id that was numbered, or found to be a duplicate. */
     firehoseNumbered: place(FIREHOSE, 'numbered'),
     /** Sorted set: a time in ms since 1970, by the first number that was given then. */
     firehoseClock: place(FIREHOSE, 'clock'),

@@ -163,6 +163,51 @@ describe('a new entry', () => {
     expect(stamp((await tell(ENTRY))[0]!)).toBe(new Date(NOW).toISOString());
   });
 
+  describe('that is found late', () => {
+    const HOUR_MS = 3_600_000;
+    const ago = (ms: number) => new Date(NOW - ms).toISOString();
+    const stamps = async (parts: Partial<Entry>, kind: EntryRecord['kind'] = 'new', waited = 0) => {
+      const { follow, tell, later } = await bench();
+      await follow();
+      await follow({}, { feed: FIREHOSE });
+      later(waited);
+      return (await tell(entry(parts, { kind }), 1)).map(stamp);
+    };
+
+    it.each<[string, Partial<Entry>]>([
+      ['by when it was published', { published: ago(HOUR_MS + 1), updated: ago(0) }],
+      ['by when it was updated, where that is all it says', { updated: ago(HOUR_MS + 1) }],
+    ])('says when it came out: %s', async (_, parts) => {
+      const old = ago(HOUR_MS + 1);
+      expect(await stamps(parts)).toEqual([old, old]);
+      expect(await stamps(parts, 'new', 90_000)).toEqual([old, old]);
+      expect(await stamps(parts, 'first')).toEqual([old, old]);
+    });
+
+    it.each<[string, Partial<Entry>]>([
+      ['it came out within the hour', { published: ago(HOUR_MS) }],
+      ['it is from the future', { published: ago(-HOUR_MS) }],
+      ['it says nothing', {}],
+      ['it says nothing that is a date', { published: 'yesterday' }],
+    ])('says only when it was committed, and only if it has waited, when %s', async (_, parts) => {
+      expect(await stamps(parts)).toEqual([undefined, undefined]);
+      expect(await stamps(parts, 'new', 90_000)).toEqual([ago(0), ago(0)]);
+    });
+
+    it.each<[string, Partial<Entry>, string | undefined]>([
+      ['counts from its own date', { published: ago(9 * HOUR_MS), updated: ago(2 * HOUR_MS) }, ago(2 * HOUR_MS)],
+      ['is no old find when it is new', { published: ago(9 * HOUR_MS), updated: ago(1_000) }, undefined],
+      ['is no old find when only its entry is old', { published: ago(9 * HOUR_MS) }, undefined],
+      [
+        'is no old find when its date is still that of its entry',
+        { published: ago(9 * HOUR_MS), updated: ago(9 * HOUR_MS) },
+        undefined,
+      ],
+    ])('as an edit %s', async (_, parts, expected) => {
+      expect(await stamps(parts, 'edited')).toEqual([expected, expected]);
+    });
+  });
+
   it('that was there before its subscriber says so at once', async () => {
     const { follow, tell } = await bench();
     await follow();
@@ -614,6 +659,11 @@ describe('the state of a feed', () => {
   const since = NOW - 1_000;
   const STATES: readonly (readonly [FeedStatus, readonly string[], RegExp])[] = [
     [{ state: 'failing', since, failure, lasting: false }, ['all'], /^https:.* cannot be read since .*503$/],
+    [
+      { state: 'failing', since, failure, lasting: false, next: NOW + 60_000 },
+      ['all'],
+      /503; next try at 2027-01-15T08:01:00.000Z$/,
+    ],
     [{ state: 'failing', since, failure, lasting: true }, ['all', 'errors'], /cannot be read since/],
     [{ state: 'well', since, lasting: false }, ['all'], /can be read again/],
     [{ state: 'well', since, lasting: true }, ['all', 'errors'], /can be read again/],
@@ -632,7 +682,12 @@ describe('the state of a feed', () => {
       expect(stanza.getChild('event')).toBeUndefined();
       expect(stanza.getChildText('body')).toMatch(words);
       const element = stanza.getChild('status', 'http://superfeedr.com/xmpp-pubsub-ext')!;
-      expect(element.attrs).toMatchObject({ feed: BLOG, state: status.state });
+      expect(element.attrs).toEqual({
+        ...{ xmlns: 'http://superfeedr.com/xmpp-pubsub-ext', feed: BLOG, state: status.state },
+        ...('since' in status && { since: '2027-01-15T07:59:59.000Z' }),
+        ...('next' in status && { next: '2027-01-15T08:01:00.000Z' }),
+        ...('to' in status && { to: NEW }),
+      });
     }
   });
 });

@@ -1,15 +1,18 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
+import xml, { type Element } from '@xmpp/xml';
 import { get, set, type Xep } from '../../component/router.js';
 import { NS } from '../../component/stanza.js';
 import { xeps, type XepDeps } from '../../component/xeps/index.js';
 import type { Fields } from '../../lib/fields.js';
 import { configFields, type NodeKind } from '../../lib/node-config.js';
 import { OPTION_FIELDS } from '../../lib/options.js';
+import { ID, NODE, NOW, ROMEO, withBlog } from '../support/service.js';
 
 const page = readFileSync('component/README.md', 'utf8');
 // Nothing is asked, so nothing that would answer is needed.
-const table: readonly Xep[] = xeps({ domain: 'feeds.example', admins: [], version: '' } as unknown as XepDeps).all;
+const DEPS = { domain: 'feeds.example', admins: [], version: '' };
+const table: readonly Xep[] = xeps(DEPS as unknown as XepDeps).all;
 
 const FEATURE = `${NS.pubsub}#`;
 /** The namespaces of all that the sections are about. */
@@ -136,6 +139,29 @@ describe('the page names every field', () => {
 
   it('of subscription options', () => {
     expect(named('pubsub#subscribe_options', 'every')).toEqual(names(OPTION_FIELDS));
+  });
+
+  it('of what is said of a feed', async () => {
+    const { service, stores } = await withBlog();
+    // One that cannot be read has something to say in every field.
+    const failure = { reason: 'dns', text: 'No such host' } as const;
+    const feed = (await stores.feeds.get(ID))!;
+    await stores.feeds.commit({ feed, nextMs: 60_000, outcome: { kind: 'failed', failure } });
+    const { all } = xeps({ ...DEPS, service } as unknown as XepDeps);
+    const route = all.flatMap((xep) => xep.routes).find(({ ns }) => ns === NS.discoInfo)!;
+    const query = xml('query', { xmlns: NS.discoInfo, node: NODE });
+    const answer = (await route.answer({ from: ROMEO, action: query, payload: query })) as Element;
+    const fields = answer.getChild('x', NS.data)!.getChildren('field');
+    const said = new Map(fields.map((field) => [String(field.attrs['var']), field.getChildText('value')]));
+    expect(named('pubsub#meta-data', "feeds' nodes")).toEqual(
+      [...said.keys()].filter((name) => name.startsWith('hydrant#')).sort(),
+    );
+    expect(Object.fromEntries(said)).toMatchObject({
+      'hydrant#state': 'failing',
+      'hydrant#reason': 'No such host',
+      'hydrant#since': new Date(NOW).toISOString(),
+      'hydrant#next': new Date(NOW + 60_000).toISOString(),
+    });
   });
 
   it.each<[NodeKind, string]>([

@@ -244,6 +244,30 @@ describe('the firehose', () => {
     await delivery.stop();
   });
 
+  it('numbers what several feeds show once, and the nodes of all of them still have it', async () => {
+    const [hidden, planet] = ['https://hidden.example/', 'https://planet.example/'].map((url) => parseFeedUrl(url));
+    const post = (id: string) => ({
+      ...entryOf(id, 'Rain'),
+      links: [{ rel: 'alternate', href: `https://blog.example/rain?utm_source=${id}` }],
+    });
+    const { stores, stream, acknowledged, delivery, told } = await bench(1, (node) => node !== feedIdOf(hidden!));
+    for (const url of [hidden!, planet!]) await openFeed(stores, url);
+    // What only members may read is not shown to everybody, and takes nothing from those who show it to everybody.
+    for (const url of [hidden!, BLOG, planet!]) await look(stores, url, [post(url)]);
+    await look(stores, planet!, [entryOf('other')]);
+
+    delivery.start(1);
+    stream.rise();
+    await stream.written.take();
+    expect(told.map(([, number]) => number)).toEqual([1, undefined, 2, undefined, 3]);
+    expect(told.map(([record]) => 'entry' in record && record.entry.id)).toEqual([
+      ...['000', hidden, BLOG, planet, 'other'],
+    ]);
+    stream.echo();
+    await acknowledged.take();
+    await delivery.stop();
+  });
+
   it('gives a record the same number when it has to be sent again', async () => {
     const { stream, acknowledged, delivery, told } = await bench(3);
     delivery.start(1);

@@ -9,7 +9,7 @@ import type { Events } from '../../lib/events.js';
 import type { Options } from '../../lib/options.js';
 import { createInbox } from '../../prosody/inbox.js';
 import { ADMIN, bench as rules, ID, idsOf, itemId, NODE, NOW } from '../support/service.js';
-import { BLOG, entryOf, look, openFeed, subscriptionOf } from '../support/stores.js';
+import { BLOG, entryOf, look, newsOf, openFeed, subscriptionOf } from '../support/stores.js';
 import { attributesOf, stanzasIn } from '../support/xml.js';
 
 const DOMAIN = 'feeds.example.net';
@@ -94,7 +94,7 @@ async function bench(overrides: Partial<HousekeepingDeps> = {}) {
       const records = await log.read(partition, before, 10_000);
       const refs = records.map(({ id }) => id);
       if (key.feed === FIREHOSE) {
-        const numbers = await stores.firehose.number(partition, refs, 1);
+        const numbers = await stores.firehose.number(partition, newsOf(...refs), 1);
         await stores.digests.hold(
           key,
           numbers.map((n) => String(n).padStart(12, '0')),

@@ -9,7 +9,7 @@ import { defaultOptions, type Options } from '../../lib/options.js';
 import type { Notice } from '../../lib/pubsub/subscriber.js';
 import { FIREHOSE } from '../../lib/domain.js';
 import { BARE, ID, itemId, JULIET, NODE, NOW, ROMEO, withBlog, withFirehose } from '../support/service.js';
-import { BLOG, subscriptionOf } from '../support/stores.js';
+import { BLOG, entryOf, look, subscriptionOf } from '../support/stores.js';
 import { attributesOf, stanzaIn } from '../support/xml.js';
 
 const DOMAIN = 'feeds.example.net';
@@ -89,8 +89,12 @@ describe('a request for approval', () => {
 });
 
 describe('the latest item', () => {
-  const latest = async (options: Partial<Options> = {}, more: Partial<Subscription> = {}) => {
-    const { service } = await withBlog();
+  const latest = async (options: Partial<Options> = {}, more: Partial<Subscription> = {}, published?: string) => {
+    const { service, stores, later } = await withBlog();
+    if (published !== undefined) {
+      later(1);
+      await look(stores, BLOG, [{ ...entryOf('c'), published }, entryOf('b'), entryOf('a')]);
+    }
     const node = await service.readable(NODE, BARE);
     const [item] = await service.latest(node);
     const subscription = subscriptionOf(ID, ROMEO, { node: BLOG, ...more });
@@ -108,6 +112,14 @@ describe('the latest item', () => {
     const item = items.getChild('item')!;
     expect(item.attrs['id']).toBe(itemId('b'));
     expect(item.getChild('entry')!.getChildText('title')).toBe('b');
+  });
+
+  it('says when it came out, where that was long before we saw it', async () => {
+    const day = new Date(NOW - 86_400_000).toISOString();
+    const stamp = async (published: string) =>
+      attributesOf((await latest({}, {}, published)).getChild('delay')!)['stamp'];
+    expect(await stamp(day)).toBe(day);
+    expect(await stamp(new Date(NOW - 1_000).toISOString())).toBe(new Date(NOW + 1).toISOString());
   });
 
   it('comes as its subscriber wants it', async () => {

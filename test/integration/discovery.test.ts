@@ -284,11 +284,12 @@ describe('a node', () => {
       'pubsub#max_items': ['20'],
       'pubsub#node_type': ['leaf'],
       'hydrant#feed': [url],
-      'hydrant#state': ['ok'],
+      'hydrant#state': ['well'],
+      'hydrant#next': [DATE],
       'hydrant#last_poll': [DATE],
       'hydrant#last_read': [DATE],
     });
-    expect(fieldsIn(answer)).not.toHaveProperty('hydrant#failure');
+    expect(fieldsIn(answer)).not.toHaveProperty('hydrant#reason');
 
     const polled = (reason: string) =>
       rig.scheduler.log.take((line) => line.includes(`"feed":"${url}"`) && line.includes(reason), SECONDS);
@@ -296,11 +297,12 @@ describe('a node', () => {
     await polled('503');
     expect(fieldsIn(await info(url))).toMatchObject({
       'hydrant#state': ['failing'],
-      'hydrant#failure': [expect.stringContaining('503')],
-      'hydrant#failing_since': [DATE],
+      'hydrant#reason': [expect.stringContaining('503')],
+      'hydrant#since': [DATE],
+      'hydrant#next': [DATE],
     });
     status = 410;
-    await polled('410');
+    for (let n = 0; n < 2; n++) await polled('410');
     expect(fieldsIn(await info(url))['hydrant#state']).toEqual(['gone']);
   });
 

@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import xml from '@xmpp/xml';
+import type { Item } from '../../prosody/reader.js';
 import { startRig, type Rig } from '../support/rig.js';
+import { stampIn } from '../support/subscriber.js';
 
 let rig: Rig;
 beforeAll(async () => {
@@ -138,6 +140,56 @@ it('the firehose carries every entry of every feed, numbered, with the feed it c
   expect(held.slice(-3).map(({ id }) => id)).toEqual(drunk.map(({ id }) => id));
   const [second] = await idsOf('firehose', drunk[1]!.id);
   expect(second).toBe(drunk[1]!.id);
+});
+
+it('an entry that a feed shows long after it came out says when that was', async () => {
+  const serve = (...entries: readonly string[]) =>
+    rig.feeds.raw('/late.xml', {
+      type: 'application/rss+xml',
+      body: `<rss version="2.0"><channel><title>Late</title><link>${rig.feeds.url('/')}</link>${entries.join('')}</channel></rss>`,
+    });
+  const item = (title: string, date: Date) =>
+    `<item><title>${title}</title><guid>urn:example:${title}</guid><pubDate>${date.toUTCString()}</pubDate></item>`;
+  const [found, fresh] = [item('Found', new Date('2026-01-31T12:00:00Z')), item('Fresh', new Date())];
+  const [reader, bot] = [rig.tester.as('late-reader'), rig.tester.as('late-bot')];
+  await reader.subscribe(serve());
+  await bot.subscribe('firehose');
+  serve(found);
+  const isFound = ({ title }: Item) => title === 'Found';
+  for (const follower of [reader, bot]) {
+    const { stanza } = await follower.arrivals.take(isFound, SECONDS);
+    expect(stampIn(stanza)).toBe('2026-01-31T12:00:00.000Z');
+  }
+  serve(fresh, found);
+  expect(stampIn((await reader.arrivals.take(undefined, SECONDS)).stanza)).toBeUndefined();
+});
+
+it('an entry of two feeds of a site is on the firehose once, and comes to the followers of both', async () => {
+  const [rss, atom] = (['rss', 'atom'] as const).map((format) =>
+    rig.feeds.feed(`/weather.${format}`, { format, title: 'Weather' }),
+  );
+  const [drinker, first, second] = ['drinker', 'of rss', 'of atom'].map((name) =>
+    rig.tester.as(name.replace(' ', '-')),
+  );
+  await first!.subscribe(rss!.url);
+  await second!.subscribe(atom!.url);
+  await drinker!.subscribe('firehose');
+  const next = async (follower: typeof drinker) => (await follower!.arrivals.take(undefined, SECONDS)).title;
+  const ofWeather = async () =>
+    (await drinker!.arrivals.take(({ link }) => link?.includes('/weather/') ?? false, SECONDS)).title;
+
+  for (const title of ['Rain', 'Wind']) {
+    const link = rig.feeds.url(`/weather/${title}`);
+    rss!.publish({ title, link: `${link}?utm_source=rss`, summary: 'In short.' });
+    expect([await next(first), await ofWeather()]).toEqual([title, title]);
+    atom!.publish({ title, link: `${link}/`, summary: 'At length.' });
+    expect(await next(second)).toBe(title);
+  }
+  // Numbers are in order: had there been a duplicate, it would have come before this one.
+  atom!.publish({ title: 'Sun', link: rig.feeds.url('/weather/Sun') });
+  expect([await next(second), await ofWeather()]).toEqual(['Sun', 'Sun']);
+  const held = (await drinker!.items('firehose')).filter(({ link }) => link?.includes('/weather/'));
+  expect(held.map(({ title }) => title)).toEqual(['Rain', 'Wind', 'Sun']);
 });
 
 it('a ping has a feed looked at at once', async () => {

@@ -2,10 +2,12 @@ import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import xml, { type Element } from '@xmpp/xml';
 import type { Follower } from '../../prosody/reader.js';
 import { startRig, type Rig } from '../support/rig.js';
+import { subscriber } from '../support/subscriber.js';
 
 const DISCO_INFO = 'http://jabber.org/protocol/disco#info';
 const STATUS = 'http://superfeedr.com/xmpp-pubsub-ext';
 const SECONDS = 20;
+const DATE = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/;
 
 let rig: Rig;
 beforeAll(async () => {
@@ -18,19 +20,23 @@ const nextStatus = async (follower: Follower) =>
   statusIn(await follower.messages.take((message) => 'state' in statusIn(message), SECONDS));
 const nextTitle = async (follower: Follower) => (await follower.arrivals.take(undefined, SECONDS)).title;
 
-/** What is known of the state of a feed by whoever asks. */
-async function stateOf(follower: Follower, node: string) {
+/** What is known of a feed by whoever asks: its state, why and since when it is so, when it is looked at next. */
+async function saidOf(follower: Follower, node: string) {
   const answer = await follower.request('get', xml('query', { xmlns: DISCO_INFO, node }));
-  const forms = answer.getChild('query')?.getChildren('x') ?? [];
-  const fields = forms.flatMap((form) => form.getChildren('field'));
-  return fields.find(({ attrs }) => attrs['var'] === 'hydrant#state')?.getChildText('value');
+  const fields = answer.getChild('query')!.getChild('x')!.getChildren('field');
+  const value = (name: string) => {
+    const field = fields.find(({ attrs }) => attrs['var'] === `hydrant#${name}`);
+    return field?.getChildText('value') ?? undefined;
+  };
+  return { state: value('state'), reason: value('reason'), since: value('since'), next: value('next') };
 }
+const stateOf = async (follower: Follower, node: string) => (await saidOf(follower, node)).state;
 
 it('who follows a feed is told when it is gone and when it is back, and then gets its new entries', async () => {
   const feed = rig.feeds.feed('/mortal.xml', { format: 'atom', title: 'Mortal' });
   const nurse = rig.tester.as('nurse');
   await nurse.subscribe(feed.url);
-  expect(await stateOf(nurse, feed.url)).toBe('ok');
+  expect(await stateOf(nurse, feed.url)).toBe('well');
   feed.publish({ title: 'I am well' });
   expect(await nextTitle(nurse)).toBe('I am well');
 
@@ -45,8 +51,34 @@ it('who follows a feed is told when it is gone and when it is back, and then get
   await rig.ping(feed.url);
   expect(await nextStatus(nurse)).toMatchObject({ state: 'well', feed: feed.url });
   expect(await nextTitle(nurse)).toBe('I am back');
-  expect(await stateOf(nurse, feed.url)).toBe('ok');
+  expect(await stateOf(nurse, feed.url)).toBe('well');
   expect(nurse.messages.pending).toEqual([]);
+});
+
+it('who wants to know everything hears when a feed cannot be read and when the next try is, and anybody can ask', async () => {
+  const feed = rig.feeds.feed('/moody.xml', { format: 'atom', title: 'Moody' });
+  const [friar, anybody] = [subscriber(rig.tester.as('friar')), rig.tester.as('anybody')];
+  await friar.join(feed.url, { 'hydrant#status': 'all', 'pubsub#include_body': '1' });
+  expect(await saidOf(anybody, feed.url)).toEqual({ state: 'well', next: expect.stringMatching(DATE) });
+
+  feed.hide({ status: 503 });
+  const told = await friar.messages.take((message) => statusIn(message)['state'] === 'failing', SECONDS);
+  const { since, next } = statusIn(told) as { since: string; next: string };
+  expect([since, next]).toEqual([expect.stringMatching(DATE), expect.stringMatching(DATE)]);
+  expect(Date.parse(next)).toBeGreaterThan(Date.parse(since));
+  expect(told.getChildText('body')).toMatch(
+    new RegExp(`^Moody cannot be read since ${since}: .*; next try at ${next}$`),
+  );
+  const said = await saidOf(anybody, feed.url);
+  expect(said).toMatchObject({ state: 'failing', next: expect.stringMatching(DATE) });
+  expect(told.getChildText('body')).toContain(`: ${said.reason ?? ''};`);
+  expect(said.since).toMatch(DATE);
+
+  feed.show();
+  const back = await friar.messages.take((message) => statusIn(message)['state'] === 'well', SECONDS);
+  expect(statusIn(back)).not.toHaveProperty('next');
+  expect(await saidOf(anybody, feed.url)).toMatchObject({ state: 'well', reason: undefined, since: undefined });
+  await friar.quit(feed.url);
 });
 
 it('who follows a feed that moves for good follows it at its new place, and misses nothing', async () => {

@@ -1,10 +1,11 @@
 import { describe, expect, it } from '@jest/globals';
 import { feedIdOf, nodeIdOf, type Failure, type Feed, type Reading } from '../../lib/domain.js';
-import { isGone, statusAfter } from '../../lib/status.js';
+import { isGone, stateOf, statusAfter } from '../../lib/status.js';
 import { BLOG, NO_SOURCE } from '../support/stores.js';
 
 const HOUR_MS = 3_600_000;
 const NOW = 1_000 * HOUR_MS;
+const NEXT_MS = 900_000.4;
 const DOWN: Failure = { reason: 'dns', text: 'The server could not be reached' };
 const GONE: Failure = { reason: 'http-status', text: 'The server answered with status 410', status: 410 };
 const UNCHANGED = { kind: 'unchanged' } as const;
@@ -22,7 +23,7 @@ function tellings(looks: readonly (readonly [hours: number, found: Failure | typ
   return looks.flatMap(([hours, found]) => {
     const now = NOW + hours * HOUR_MS;
     const reading: Exclude<Reading, { kind: 'page' }> = 'kind' in found ? found : { kind: 'failed', ...found };
-    const { status, told = feed.told } = statusAfter(feed, reading, now);
+    const { status, told = feed.told } = statusAfter(feed, reading, now, NEXT_MS);
     const failing = { failures: feed.failures + 1, failing: feed.failing ?? now };
     feed = { ...WELL, ...(!('kind' in found) && { ...failing, failure: found }), ...(told && { told }) };
     if (!status) return [];
@@ -101,8 +102,8 @@ describe('subscribers are told', () => {
     'nothing of a feed that was never read ($kind)',
     (reading) => {
       const failing = { ...UNREAD, failures: 9, failure: GONE, failing: NOW - 99 * HOUR_MS };
-      expect(statusAfter(UNREAD, reading, NOW)).toEqual({});
-      expect(statusAfter(failing, reading, NOW)).toEqual({});
+      expect(statusAfter(UNREAD, reading, NOW, NEXT_MS)).toEqual({});
+      expect(statusAfter(failing, reading, NOW, NEXT_MS)).toEqual({});
     },
   );
 });
@@ -110,32 +111,68 @@ describe('subscribers are told', () => {
 describe('what they are told', () => {
   const failing: Feed = { ...WELL, failures: 3, failure: GONE, failing: NOW - 24 * HOUR_MS };
 
-  it('says since when a feed has failed, and why', () => {
+  it('says since when a feed has failed, why, and when it is looked at again', () => {
     const reading = { kind: 'failed', ...DOWN } as const;
-    expect(statusAfter(WELL, reading, NOW)).toEqual({
-      status: { state: 'failing', since: NOW, failure: DOWN, lasting: false },
+    expect(statusAfter(WELL, reading, NOW, NEXT_MS)).toEqual({
+      status: { state: 'failing', since: NOW, failure: DOWN, lasting: false, next: NOW + 900_000 },
     });
-    expect(statusAfter(failing, reading, NOW)).toEqual({
-      status: { state: 'failing', since: NOW - 24 * HOUR_MS, failure: DOWN, lasting: true },
+    expect(statusAfter(failing, reading, NOW, NEXT_MS)).toEqual({
+      status: { state: 'failing', since: NOW - 24 * HOUR_MS, failure: DOWN, lasting: true, next: NOW + 900_000 },
       told: 'failing',
     });
   });
 
   it('says why a feed is gone', () => {
-    expect(statusAfter(failing, { kind: 'failed', ...GONE }, NOW)).toEqual({
+    expect(statusAfter(failing, { kind: 'failed', ...GONE }, NOW, NEXT_MS)).toEqual({
       status: { state: 'gone', failure: GONE },
       told: 'gone',
     });
   });
 
   it('says since when it is well, and that what they know is over', () => {
-    expect(statusAfter(failing, UNCHANGED, NOW)).toEqual({ status: { state: 'well', since: NOW, lasting: false } });
+    expect(statusAfter(failing, UNCHANGED, NOW, NEXT_MS)).toEqual({
+      status: { state: 'well', since: NOW, lasting: false },
+    });
     for (const told of ['failing', 'gone'] as const) {
-      expect(statusAfter({ ...failing, told }, UNCHANGED, NOW)).toEqual({
+      expect(statusAfter({ ...failing, told }, UNCHANGED, NOW, NEXT_MS)).toEqual({
         status: { state: 'well', since: NOW, lasting: true },
         told: null,
       });
     }
+  });
+});
+
+describe('whoever asks for the state of a feed hears', () => {
+  const DUE = NOW + HOUR_MS;
+  const down: Feed = { ...WELL, failures: 3, failure: DOWN, failing: NOW };
+
+  it.each<[string, Feed, ReturnType<typeof stateOf>]>([
+    ['that it was not read yet', UNREAD, { state: 'new', next: DUE }],
+    ['that it is well', WELL, { state: 'well', next: DUE }],
+    ['that it fails, why and since when', down, { state: 'failing', reason: DOWN.text, since: NOW, next: DUE }],
+    [
+      'that it fails, though it was never read',
+      { ...UNREAD, failures: 1, failure: GONE, failing: NOW },
+      { state: 'failing', reason: GONE.text, since: NOW, next: DUE },
+    ],
+    [
+      'that it fails, when only one look has found that it is gone',
+      { ...down, failure: GONE },
+      { state: 'failing', reason: GONE.text, since: NOW, next: DUE },
+    ],
+    [
+      'that it is gone, whatever it answers later',
+      { ...down, told: 'gone' },
+      { state: 'gone', reason: DOWN.text, since: NOW, next: DUE },
+    ],
+    ['that it fails, also after its subscribers were told', { ...down, told: 'failing' }, stateOf(down, DUE)],
+  ])('%s', (_, feed, state) => {
+    expect(stateOf(feed, DUE)).toEqual(state);
+  });
+
+  it('that it is not looked at, with the last that is known', () => {
+    expect(stateOf({ ...WELL, paused: NOW }, DUE)).toEqual({ state: 'paused' });
+    expect(stateOf({ ...down, paused: NOW }, DUE)).toEqual({ state: 'paused', reason: DOWN.text, since: NOW });
   });
 });
 

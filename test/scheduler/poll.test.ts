@@ -181,23 +181,25 @@ describe('the state of a feed', () => {
   const states = async (stores: Stores) =>
     (await logged(stores)).flatMap((record) => (record.kind === 'status' ? [record.status] : []));
 
-  it('is told when it begins to fail, when it has failed for a day, and when it is back', async () => {
+  it('is told when it begins to fail, when it has failed for a day, with the next look, and when it is back', async () => {
     const { clock, stores, world, look } = bench();
     await follow(stores);
     world.set(BLOG, fresh());
     await look();
     const since = clock.now;
+    const nexts: number[] = [];
     world.delete(BLOG);
     for (const hours of [0, 1, 24, 25]) {
       clock.now = since + hours * HOUR_MS;
       await look();
+      nexts.push(Math.round((await stores.feeds.dueAt(FEED)) ?? 0));
     }
     world.set(BLOG, { kind: 'unchanged' });
     for (let n = 0; n < 2; n++) await look();
     const failure = { reason: 'dns', text: 'No.' };
     expect(await states(stores)).toEqual([
-      { state: 'failing', since, failure, lasting: false },
-      { state: 'failing', since, failure, lasting: true },
+      { state: 'failing', since, failure, lasting: false, next: nexts[0] },
+      { state: 'failing', since, failure, lasting: true, next: nexts[2] },
       { state: 'well', since: clock.now, lasting: true },
     ]);
   });

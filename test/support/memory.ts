@@ -106,7 +106,9 @@ export function memoryStores(options: StoreOptions = {}): Stores {
   const quarantines = new Map<number, Set<string>>();
   const watchers: ((partition: number) => void)[] = [];
   const fences = new Map<number | 'firehose', number>();
-  const numbers: (Place & { readonly at: number })[] = [];
+  const numbers: (Place & { readonly at: number; readonly feed: FeedId })[] = [];
+  const fingerprinted = new Map<string, number>();
+  const reached = new Map<number, string>();
   let numbered = 0;
   const subscribed = new Map<FeedId | FirehoseNode, Map<string, Subscription>>();
   const departed = new Map<string, readonly Subscription[]>();
@@ -471,23 +473,31 @@ export function memoryStores(options: StoreOptions = {}): Stores {
   };
 
   const firehose: Firehose = {
-    async number(partition, ids, token) {
+    async number(partition, news, token) {
       fence('firehose', token);
-      return ids.map((id) => {
-        const before = numbers.find((place) => place.partition === partition && place.id === id);
-        if (before) return before.number;
-        numbers.push({ number: ++numbered, partition, id, at: Math.max(now(), numbers.at(-1)?.at ?? 0) });
+      return news.map(({ id, feed, fingerprints }) => {
+        if (compareLogIds(id, reached.get(partition) ?? '0-0') <= 0) {
+          return numbers.find((place) => place.partition === partition && place.id === id)?.number;
+        }
+        reached.set(partition, id);
+        const feedOf = (fingerprint: string) =>
+          numbers.find(({ number }) => number === fingerprinted.get(fingerprint))?.feed;
+        const [own] = fingerprints;
+        if (own !== undefined && (feedOf(own) ?? feed) !== feed) return undefined;
+        for (const one of fingerprints) if (!feedOf(one)) fingerprinted.set(one, numbered + 1);
+        numbers.push({ number: ++numbered, partition, id, feed, at: Math.max(now(), numbers.at(-1)?.at ?? 0) });
         return numbered;
       });
     },
     async page(ask) {
       const page = pageOf(numbers, ({ number }) => firehoseItemId(number), ask);
-      return page && { ...page, entries: page.entries.map(withoutTime) };
+      return page && { ...page, entries: page.entries.map(placeOfNumber) };
     },
     async between(start = 0, end = Infinity, ask, { above = 0, below = Infinity } = {}) {
       const isIn = ({ number, at }: (typeof numbers)[number]) =>
         at >= start && at <= end && number > above && number < below;
-      const [itemId, part] = [ask.after ?? ask.before, numbers.filter(isIn)];
+      const part = numbers.filter(isIn).map((place) => ({ ...placeOfNumber(place), at: place.at }));
+      const itemId = ask.after ?? ask.before;
       if (!itemId) return pageOf(part, ({ number }) => firehoseItemId(number), ask);
       const cursor = numbers.find(({ number }) => firehoseItemId(number) === itemId);
       if (!cursor) return undefined;
@@ -497,7 +507,7 @@ export function memoryStores(options: StoreOptions = {}): Stores {
       return { entries: part.slice(from, to), index: from, count: part.length };
     },
     byNumber: async (wanted) =>
-      wanted.flatMap((number) => numbers.filter((place) => place.number === number).map(withoutTime)),
+      wanted.flatMap((number) => numbers.filter((place) => place.number === number).map(placeOfNumber)),
     async trim(keepMs, isDelivered) {
       const isPast = (place: Place) => Number(place.id.split('-')[0]) < now() - keepMs && isDelivered(place);
       numbers.splice(0, Infinity, ...numbers.filter((place) => !isPast(place)));
@@ -687,7 +697,7 @@ function jids(): ContactStore {
   };
 }
 
-const withoutTime = ({ number, partition, id }: Place): Place => ({ number, partition, id });
+const placeOfNumber = ({ number, partition, id }: Place): Place => ({ number, partition, id });
 const placeOf = ({ jid, subid }: Pick<Subscription, 'jid' | 'subid'>) => `${jid}\0${subid}`;
 const bySince = (a: Subscription, b: Subscription) => a.since - b.since;
 

@@ -7,7 +7,7 @@ import type { Policy } from '../../lib/pubsub/nodes.js';
 import type { PublishedItem } from '../../lib/pubsub/reader.js';
 import type { ProbeResult, PushResult } from '../../lib/queues.js';
 import { memoryStores, type Stores } from './memory.js';
-import { BLOG, entryOf, look, openFeed } from './stores.js';
+import { BLOG, entryOf, look, newsOf, openFeed } from './stores.js';
 
 export const ID = feedIdOf(BLOG);
 export const NODE = nodeIdOf(BLOG);
@@ -118,7 +118,7 @@ async function number({ log, firehose }: Pick<Stores, 'log' | 'firehose'>): Prom
   for (let partition = 0; partition < log.partitions; partition++) {
     const records = await log.read(partition, '0', 10_000);
     const places = records.map(({ id }) => id);
-    if (places.length > 0) await firehose.number(partition, places, 1);
+    if (places.length > 0) await firehose.number(partition, newsOf(...places), 1);
   }
 }
 

@@ -18,7 +18,7 @@ import { redisAliases } from '../../lib/store/aliases.js';
 import { redisContacts, redisRooms } from '../../lib/store/contacts.js';
 import { redisDigests } from '../../lib/store/digests.js';
 import { redisFeeds } from '../../lib/store/feeds.js';
-import { redisFirehose } from '../../lib/store/firehose.js';
+import { redisFirehose, type News } from '../../lib/store/firehose.js';
 import { redisItems } from '../../lib/store/items.js';
 import { createKeys } from '../../lib/store/keys.js';
 import { redisLeases } from '../../lib/store/lease.js';
@@ -158,6 +158,10 @@ export async function until(condition: () => Promise<boolean>): Promise<void> {
 /** Of a feed's items. */
 export const entriesOf = (items: readonly Item[]): Entry[] =>
   items.flatMap((item) => ('entry' in item ? item.entry : []));
+
+/** Records of the blog at these places of a log, to be numbered. */
+export const newsOf = (...ids: readonly string[]): News[] =>
+  ids.map((id) => ({ id, feed: feedIdOf(BLOG), fingerprints: [] }));
 
 /** A plain subscription, as somebody makes it who says nothing else. */
 export const subscriptionOf = (

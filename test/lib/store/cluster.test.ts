@@ -23,7 +23,7 @@ import { Fenced, type LogRecord } from '../../../lib/store/log.js';
 import { createInbox } from '../../../prosody/inbox.js';
 import { freePort } from '../../../prosody/servers.js';
 import type { Stores } from '../../support/memory.js';
-import { BLOG, collect, entryOf, look, newest, openFeed, redisStores, until } from '../../support/stores.js';
+import { BLOG, collect, entryOf, look, newest, newsOf, openFeed, redisStores, until } from '../../support/stores.js';
 
 const PARTITIONS = 16;
 const HOUR_MS = 3_600_000;
@@ -268,13 +268,13 @@ it('the firehose is numbered without gaps', async () => {
     const numbers = await Promise.all(
       Array.from({ length: PARTITIONS }, async (_, partition) => {
         const ids = (await stores.log.read(partition, '0', 1_000)).map(({ id }) => id);
-        return stores.firehose.number(partition, ids, token);
+        return stores.firehose.number(partition, newsOf(...ids), token);
       }),
     );
     return numbers.flat();
   };
   const numbers = await numberAll(1);
-  expect([...numbers].sort((a, b) => a - b)).toEqual(Array.from({ length: 60 }, (_, i) => i + 1));
+  expect(new Set(numbers)).toEqual(new Set(Array.from({ length: 60 }, (_, i) => i + 1)));
   expect(await numberAll(2)).toEqual(numbers);
   await expect(numberAll(1)).rejects.toThrow(Fenced);
   const latest = (await stores.firehose.page({ limit: 1, before: '' }))?.entries[0];

@@ -811,6 +811,22 @@ contract((open) => {
       expect(await stores.feeds.lease(10, HOUR_MS)).toEqual([]);
     });
 
+    it('says when a feed is looked at next', async () => {
+      const stores = await open();
+      const within = (ms: number | undefined, start: number, later: number) => {
+        expect(ms).toBeGreaterThanOrEqual(start + later);
+        expect(ms).toBeLessThanOrEqual(Date.now() + later);
+      };
+      const start = Date.now();
+      await stores.feeds.register(BLOG);
+      within(await stores.feeds.dueAt(ID), start, 0);
+      await stores.feeds.lease(10, HOUR_MS);
+      within(await stores.feeds.dueAt(ID), start, HOUR_MS);
+      await look(stores, BLOG, [], 60_000);
+      within(await stores.feeds.dueAt(ID), start, 60_000);
+      expect(await stores.feeds.dueAt(feedIdOf(parseFeedUrl('https://nobody.example/')))).toBeUndefined();
+    });
+
     it('leaves to chance who is taken', async () => {
       const first = async (chance: number) => {
         const { feeds } = await open({ partitions: 1, random: () => chance });
