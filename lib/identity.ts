@@ -117,19 +117,17 @@ function withoutRepeats(shown: readonly Shown[]): {
   readonly shown: readonly Shown[];
   readonly sharedIds: ReadonlySet<ItemId>;
 } {
-  const counts = countsOf(shown.map(({ byId }) => byId));
-  if (counts.size === shown.length) return { shown, sharedIds: new Set() };
+  if (new Set(shown.map(({ byId }) => byId)).size === shown.length) return { shown, sharedIds: new Set() };
   const said = new Set<string>();
   const kept = shown.filter(({ byId, hash, entry }) => {
-    if (counts.get(byId) === 1) return true;
     const words = byId + wordsOf(entry);
     const content = byId + hash;
     const isRepeat = said.has(words) || said.has(content);
     said.add(words).add(content);
     return !isRepeat;
   });
-  const left = countsOf(kept.map(({ byId }) => byId));
-  return { shown: kept, sharedIds: new Set([...left.keys()].filter((id) => (left.get(id) ?? 0) > 1)) };
+  const counts = countsOf(kept.map(({ byId }) => byId));
+  return { shown: kept, sharedIds: new Set([...counts.keys()].filter((id) => counts.get(id) !== 1)) };
 }
 
 /** What may tell an entry from the others of its document. */

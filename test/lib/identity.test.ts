@@ -165,7 +165,7 @@ describe('an id that has changed', () => {
   });
 
   it('does not tell which of two entries it was that are alike', async () => {
-    const alike = (n: number) => homely(1, { id: `id-${n}`, content: textOf(`text ${n}`) });
+    const alike = (n: number) => entry(1, { id: `id-${n}`, links: [], content: textOf(`text ${n}`) });
     const feed = await followed([alike(2), alike(1)]);
     expect(told(await feed.look(renamed(alike(1))))).toEqual(['new Title 1']);
   });
@@ -244,6 +244,12 @@ describe('ids are found out to change from look to look', () => {
     expect(found.changes.length).toBe(3);
   });
 
+  it('not where nothing is the same but a title and a date that all have', async () => {
+    const feed = await followed([homely(1)]);
+    const alike = numbered(3).map((n) => renamed(homely(1, { content: textOf(`other ${n}`) })));
+    expect(await feed.look(...alike)).not.toHaveProperty('untrusted');
+  });
+
   it('once', async () => {
     const feed = await followed(many(3, entry));
     expect(await feed.look(...many(3, entry).map(renamed))).toHaveProperty('untrusted', true);
@@ -299,6 +305,24 @@ describe('where ids are not to be trusted', () => {
     expect(await itemBy(other)).toBe(item);
   });
 
+  it('a new entry keeps the ItemID by its page whatever it says', async () => {
+    const [one, other] = [await followed([entry(1)], UNTRUSTED), await followed([entry(1)], UNTRUSTED)];
+    const before = await one.look(renamed(entry(2)));
+    const after = await other.look(renamed(entry(2, { title: textOf('Better'), content: textOf('better') })));
+    expect(after.changes[0]?.item).toBe(before.changes[0]?.item);
+  });
+
+  it('a new entry is not taken for the one that says the same at another date', async () => {
+    const again = (day: number) => renamed(homely(1, { links: [], published: dateOf(day) }));
+    const feed = await followed([again(1)], UNTRUSTED);
+    expect(told(await feed.look(again(2)))).toEqual(['new Title 1']);
+  });
+
+  it('a new entry is not taken for another that has no page either', async () => {
+    const feed = await followed([entry(2), entry(1, { links: [] })], UNTRUSTED);
+    expect(told(await feed.look(renamed(entry(3, { links: [] }))))).toEqual(['new Title 3']);
+  });
+
   it('a page that several have names none of them', async () => {
     const feed = await followed([entry(1), entry(2)], UNTRUSTED);
     const both = [entry(4), entry(3)].map((one) => ({ ...renamed(one), links: entry(1).links }));
@@ -346,6 +370,14 @@ describe('an id that several entries of a document have', () => {
   it('leaves the entry its ItemID that had it alone', async () => {
     const feed = await followed([shared(1)]);
     const found = await feed.look(shared(2), shared(1));
+    expect(told(found)).toEqual(['new Title 2']);
+    expect(found.touched).toEqual([itemIdOf(FEED, 'shared')]);
+  });
+
+  it('does not take the next entry for it where all have one page', async () => {
+    const atHome = (n: number) => homely(n, { id: 'shared' });
+    const feed = await followed([atHome(1)]);
+    const found = await feed.look(atHome(2), atHome(1));
     expect(told(found)).toEqual(['new Title 2']);
     expect(found.touched).toEqual([itemIdOf(FEED, 'shared')]);
   });

@@ -35,6 +35,8 @@ describe('the change of a text', () => {
     ['all letters of Chinese', '今天天气好', '明年再见吧', 100],
     ['the end of Thai, in letters', 'สวัสดี', 'สวัสดา', 100 / 6],
     ['a Latin word within Chinese', '我用Linux系统', '我用Windows系统', 20],
+    ['a Latin word out of Chinese', '我用Linux系统', '我用系统', 40],
+    ['a vowel sign of Hindi', 'हिन्दी भाषा', 'हिन्दू भाषा', 50],
   ])('of %s', (_, before, after, change) => {
     expect(textChange(before, after)).toBeCloseTo(change);
   });
