@@ -8,6 +8,7 @@ import type { Fields } from '../../lib/fields.js';
 import { configFields, type NodeKind } from '../../lib/node-config.js';
 import { OPTION_FIELDS } from '../../lib/options.js';
 import { ID, NODE, NOW, ROMEO, withBlog } from '../support/service.js';
+import { subscriptionOf } from '../support/stores.js';
 
 const page = readFileSync('component/README.md', 'utf8');
 // Nothing is asked, so nothing that would answer is needed.
@@ -143,7 +144,8 @@ describe('the page names every field', () => {
 
   it('of what is said of a feed', async () => {
     const { service, stores } = await withBlog();
-    // One that cannot be read has something to say in every field.
+    // One that is followed and cannot be read has something to say in every field.
+    await stores.subscriptions.put(subscriptionOf(ID));
     const failure = { reason: 'dns', text: 'No such host' } as const;
     const feed = (await stores.feeds.get(ID))!;
     await stores.feeds.commit({ feed, nextMs: 60_000, outcome: { kind: 'failed', failure } });

@@ -117,19 +117,20 @@ export const entryOf = (id: string, title = id): Entry => ({
   media: [],
 });
 
-/** What a poll does that finds these entries, the newest first. The feed is made known if it is not. */
+/** What polls do that find these entries, the newest first: as many as it takes. The feed is made known if it is not. */
 export async function look(
   stores: Pick<Stores, 'feeds' | 'items'>,
   url: FeedUrl,
   entries: readonly Entry[],
   nextMs = 60_000,
-) {
+): Promise<Awaited<ReturnType<Stores['feeds']['commit']>>> {
   const { feeds } = stores;
   await feeds.register(url);
   const feed = (await feeds.get(feedIdOf(url)))!;
   const changes = await changesOf(stores, feed, entries, feed.read === undefined);
   const outcome = { kind: 'fresh', source: NO_SOURCE, validators: {}, body: 'hash', changes } as const;
-  return feeds.commit({ feed, nextMs, outcome });
+  const result = await feeds.commit({ feed, nextMs, outcome });
+  return changes.left > 0 ? look(stores, url, entries, nextMs) : result;
 }
 
 /** The newest items of a node, newest first. */

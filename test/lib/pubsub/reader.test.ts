@@ -18,12 +18,13 @@ import {
   withBlog,
   withFirehose,
 } from '../../support/service.js';
-import { BLOG, entryOf, look, NO_SOURCE } from '../../support/stores.js';
+import { BLOG, entryOf, look, NO_SOURCE, openFeed } from '../../support/stores.js';
 
 /** A blog that shows this many entries; the names count from the oldest. */
 const withMany = async (count: number) => {
   const one = bench({ itemsPerNode: 1_000 });
   const many = Array.from({ length: count }, (_, i) => entryOf(`${count - i}`));
+  await openFeed(one.stores);
   await look(one.stores, BLOG, many);
   return one;
 };

@@ -806,6 +806,7 @@ contract((open) => {
     it('lets a commit say otherwise before', async () => {
       const stores = await open();
       await stores.feeds.register(BLOG);
+      await stores.subscriptions.put(subscriptionOf(ID));
       await stores.feeds.lease(10, 0);
       await look(stores, BLOG, [], HOUR_MS);
       expect(await stores.feeds.lease(10, HOUR_MS)).toEqual([]);
@@ -819,6 +820,7 @@ contract((open) => {
       };
       const start = Date.now();
       await stores.feeds.register(BLOG);
+      await stores.subscriptions.put(subscriptionOf(ID));
       within(await stores.feeds.dueAt(ID), start, 0);
       await stores.feeds.lease(10, HOUR_MS);
       within(await stores.feeds.dueAt(ID), start, HOUR_MS);
