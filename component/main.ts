@@ -19,6 +19,7 @@ import { redisNodes } from '../lib/store/nodes.js';
 import { redisPictures } from '../lib/store/pictures.js';
 import { redisSnapshots } from '../lib/store/snapshots.js';
 import { redisSubscriptions } from '../lib/store/subscriptions.js';
+import { createVault } from '../lib/vault.js';
 import { createAudiences } from './audience.js';
 import { createConnection } from './connection.js';
 import { createDelivery } from './deliver.js';
@@ -84,6 +85,7 @@ await runProcess('component', process.env, ({ config, version, emit, metrics, ke
     log,
     firehose,
     subscriptions,
+    vault: createVault(config.CREDENTIALS_KEY),
     probe: (url) => probe.ask({ url }, PROBE_MS),
     push: (feed, entries) => push.ask({ feed, entries, id: newId() }, PROBE_MS),
     isRoom: (jid) => rooms.isRoom(jid),

@@ -11,32 +11,40 @@ const MOST = 20_000;
  */
 export function cacheNodes<Node extends object>(nodes: NodeStore, view: (id: NodeKey) => Promise<Node | undefined>) {
   const known = new LRUCache<NodeKey, Node>({ max: MOST });
+  // What was being read while anything changed may be how it was.
+  let changes = 0;
+  const forget = (id: NodeKey) => {
+    changes += 1;
+    known.delete(id);
+  };
   const store: NodeStore = {
     ...nodes,
     async configure(id, ...rest) {
-      known.delete(id);
+      forget(id);
       const done = await nodes.configure(id, ...rest);
-      known.delete(id);
+      forget(id);
       return done;
     },
     async delete(id, how) {
       const done = await nodes.delete(id, how);
-      known.delete(id);
+      forget(id);
       return done;
     },
   };
   return {
     store,
     async node(id: NodeKey): Promise<Node | undefined> {
-      const found = known.get(id) ?? (await view(id));
-      if (found) known.set(id, found);
+      const remembered = known.get(id);
+      if (remembered) return remembered;
+      const before = changes;
+      const found = await view(id);
+      if (found && changes === before) known.set(id, found);
       return found;
     },
     /** A node that somebody else has taken away. */
-    forget: (id: NodeKey) => {
-      known.delete(id);
-    },
+    forget,
     clear: () => {
+      changes += 1;
       known.clear();
     },
   };

@@ -22,6 +22,14 @@ const list = z
       .filter(Boolean),
   );
 
+/** 32 bytes, as base64 or in hexadecimal digits. */
+const key = z
+  .string()
+  .regex(/^(?:[A-Za-z0-9+/]{43}=|[0-9A-Fa-f]{64})$/, {
+    error: 'must be 32 bytes as base64 or in hexadecimal digits, as `openssl rand -base64 32` gives them',
+  })
+  .transform((text) => Buffer.from(text, text.length === 64 ? 'hex' : 'base64'));
+
 const schema = z.object({
   XMPP_SERVICE: z
     .url({ protocol: /^xmpp$/, error: 'must look like xmpp://host:port' })
@@ -56,13 +64,14 @@ const schema = z.object({
   LOG_KEEP_ENTRIES: count.default(1_000_000),
   MAX_SUBSCRIPTIONS: count.default(1000),
   WHO_MAY_ADD: z.enum(['anyone', 'local', 'admins']).default('anyone'),
+  CREDENTIALS_KEY: key.optional(),
   NODE_TYPE: z.string().max(1_024).default('urn:xmpp:pubsub-social-feed:1'),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
   PARTITIONS: between(1, 1_024).default(16),
   STANZA_MAX_BYTES: between(8_192, 262_144).default(61_440),
 });
 
-/** Every setting, checked. Lists are arrays; an absent PUBLIC_URL is undefined. */
+/** Every setting, checked. Lists are arrays; an absent PUBLIC_URL or CREDENTIALS_KEY is undefined. */
 export type Config = Readonly<z.infer<typeof schema>>;
 
 /** The names of all settings, in the order of .env.example. */

@@ -159,7 +159,9 @@ export interface Failure {
     | 'http-status'
     | 'redirects'
     | 'not-a-feed'
-    | 'parse';
+    | 'parse'
+    /** What the vault holds for the feed cannot be opened. */
+    | 'credentials';
   /** One sentence without addresses or timings, fit to be shown to whoever asked. */
   readonly text: string;
   readonly status?: number;
@@ -257,6 +259,8 @@ export interface Feed {
   readonly paused?: number;
   /** Per cent of visible change from which an edit is announced, where an owner has said so. */
   readonly editThreshold?: number;
+  /** What the vault keeps for a private feed: its credentials. Only members see anything of such a feed. */
+  readonly sealed?: string;
 }
 
 /** How a feed has published so far. */

@@ -2,7 +2,8 @@ import { parseJid } from './domain.js';
 import { Fault } from './faults.js';
 
 /** The kinds of XEP-0004 3.3 that we use. */
-export type FieldType = 'boolean' | 'jid-multi' | 'list-multi' | 'list-single' | 'text-single';
+export type FieldType =
+  'boolean' | 'jid-multi' | 'list-multi' | 'list-single' | 'text-multi' | 'text-private' | 'text-single';
 
 export interface Choice {
   readonly value: string;
@@ -181,6 +182,35 @@ export const jids = (name: string, label: string, most: number): Field<readonly 
     return [...new Set(parsed)];
   },
   format: (value) => value,
+});
+
+/** What a form shows of a secret: nothing but whether there is one; what it is given in its place. */
+export type Secret<T> = 'none' | 'set' | { readonly given: T };
+
+const ASTERISKS = '********';
+
+/**
+ * Something that is written and never read: a form shows asterisks, which change nothing when they come back. Left
+ * empty, there is none any more.
+ * @param type how it is typed in: hidden, or in lines
+ * @param read what was given. @throws Problem, which must not repeat it
+ */
+export const secret = <T>(
+  name: string,
+  label: string,
+  type: 'text-private' | 'text-multi',
+  read: (values: readonly string[]) => T,
+): Field<Secret<T>> => ({
+  name,
+  label,
+  type,
+  initial: 'none',
+  parse(values) {
+    const given = values.filter((value) => value !== '');
+    if (given.length === 0) return 'none';
+    return given.length === 1 && given[0] === ASTERISKS ? 'set' : { given: read(given) };
+  },
+  format: (value) => (value === 'none' ? [] : [ASTERISKS]),
 });
 
 /** The only value of a field that takes one. A field that was left empty has no value, or an empty one. */

@@ -90,6 +90,10 @@ const FIELDS = {
   notifyDelete: flag('pubsub#notify_delete', 'Tell subscribers when the node is deleted', true),
   notifyRetract: flag('pubsub#notify_retract', 'Tell subscribers when items are removed', true),
   notifySub: flag('pubsub#notify_sub', 'Tell owners about subscriptions', false),
+  editThreshold: whole('hydrant#edit_threshold', 'Per cent of visible change from which an edit is announced', 10, {
+    min: 0,
+    max: 100,
+  }),
   nodeType: choice('pubsub#node_type', 'Kind of node', [{ value: 'leaf', label: 'Leaf: it has items' }], 'leaf'),
 };
 
@@ -99,13 +103,14 @@ export type NodeConfigFields = { readonly [K in keyof NodeConfig]?: Field<NodeCo
 /** What is stored of a configuration: the fields that an owner has set to something else than they are by themselves. */
 export type ConfigOverrides = Partial<NodeConfig>;
 
-// A feed keeps what it shows and nobody but the feed decides what is in it; the firehose is cut by the log.
+// A feed keeps what it shows and nobody but the feed decides what is in it; it alone has edits that nobody has asked
+// for; the firehose is cut by the log.
 const NOT_OFFERED: { readonly [K in NodeKind]: readonly (keyof NodeConfig)[] } = {
-  own: [],
+  own: ['editThreshold'],
   feed: ['publishModel', 'persistItems', 'maxPayloadSize'],
   firehose: [
     ...(['publishModel', 'persistItems', 'maxPayloadSize', 'maxItems', 'itemExpire'] as const),
-    ...(['notifyConfig', 'notifyDelete', 'notifyRetract'] as const),
+    ...(['notifyConfig', 'notifyDelete', 'notifyRetract', 'editThreshold'] as const),
   ],
 };
 

@@ -52,7 +52,7 @@ export type Fetched =
  * redirects. There is no other way out to the web, and none past the guard.
  * @throws the signal's reason once the signal is aborted; nothing else.
  */
-export type Fetch = (target: Pick<Target, 'url' | 'validators'>, signal?: AbortSignal) => Promise<Fetched>;
+export type Fetch = (target: Pick<Target, 'url' | 'validators' | 'headers'>, signal?: AbortSignal) => Promise<Fetched>;
 
 export function createFetch(options: FetchOptions): Fetch {
   const client = got.extend({
@@ -107,13 +107,15 @@ export function createFetch(options: FetchOptions): Fetch {
     return { budget: { milliseconds: options.timeoutMs }, signal };
   };
 
-  return async ({ url, validators = {} }, signal) => {
+  return async ({ url, validators = {}, headers: credentials }, signal) => {
     const patient = patience(signal);
-    const headers = { 'if-none-match': validators.etag, 'if-modified-since': validators.lastModified };
+    const conditions = { 'if-none-match': validators.etag, 'if-modified-since': validators.lastModified };
     let at = url;
     let isPermanent = true;
     for (let hops = 0; hops <= MAX_REDIRECTS; hops++) {
       const here = at;
+      const isOwn = new URL(here).origin === new URL(url).origin;
+      const headers = { ...(isOwn && credentials), ...conditions };
       const read = (answer: Answer) => readAnswer(answer, here, options.maxBytes);
       const seen = await inTurn(here, signal, () => request(here, { headers }, patient, read));
       if (seen.kind === 'failed') return seen;

@@ -10,6 +10,7 @@ import {
   type Source,
 } from '../lib/domain.js';
 import type { Emit } from '../lib/events.js';
+import { defaultConfig } from '../lib/node-config.js';
 import type { ProbeResult } from '../lib/queues.js';
 import { statusAfter } from '../lib/status.js';
 import type { AliasStore } from '../lib/store/aliases.js';
@@ -50,8 +51,7 @@ export interface Circumstances {
 export const ATTEMPTS = 3;
 const DAY_MS = 86_400_000;
 const WEEK_MS = 7 * DAY_MS;
-/** Per cent of what a reader sees. */
-const EDIT_THRESHOLD = 10;
+const EDIT_THRESHOLD = defaultConfig().editThreshold;
 
 /**
  * Writes what a look has found, all of it in one commit.

@@ -11,6 +11,7 @@ import { redisNodes } from '../lib/store/nodes.js';
 import { redisPictures } from '../lib/store/pictures.js';
 import { redisSnapshots } from '../lib/store/snapshots.js';
 import { redisSubscriptions } from '../lib/store/subscriptions.js';
+import { createVault } from '../lib/vault.js';
 import { createFetch, type FetchOptions } from './fetch.js';
 import { createIntake, type Health } from './intake.js';
 import { createParser } from './parse.js';
@@ -82,6 +83,7 @@ await runProcess('scheduler', process.env, async ({ config, version, emit, metri
     // It is not watched here: that takes a connection which can do nothing else.
     log: redisLog(redis, redis, keys),
     read: createReader({ fetch: http, parse: parser.parse }),
+    vault: createVault(config.CREDENTIALS_KEY),
     bounds: { minSeconds: config.POLL_MIN_SECONDS, maxSeconds: config.POLL_MAX_SECONDS },
     random: Math.random,
     now,

@@ -2,6 +2,7 @@ import type { Feed, FeedId, FeedUrl, Reading, Target } from '../lib/domain.js';
 import type { Events } from '../lib/events.js';
 import type { ProbeResult } from '../lib/queues.js';
 import type { Taken } from '../lib/store/feeds.js';
+import type { Vault } from '../lib/vault.js';
 import { adopt, addressesOf, ATTEMPTS, isLongUnseen, learn } from './learn.js';
 import { merge, moveOf, type MoveDeps } from './move.js';
 import { isLost, rediscover } from './rediscover.js';
@@ -11,7 +12,15 @@ export interface PollDeps extends MoveDeps {
   readonly takeMs: number;
   /** Runs a look, and counts the feed as in hand meanwhile. */
   readonly counted: <T>(look: () => Promise<T>) => Promise<T>;
+  readonly vault: Pick<Vault, 'open'>;
 }
+
+/** A look that cannot be made: without its credentials a private feed would be another one, or none. */
+const SEALED: Reading = {
+  kind: 'failed',
+  reason: 'credentials',
+  text: 'The credentials cannot be read with this CREDENTIALS_KEY',
+};
 
 type Trigger = Events['polled']['trigger'];
 
@@ -39,13 +48,18 @@ async function pollOne(
   const { id } = feed;
   const started = performance.now();
   const move = await moveOf(deps, feed);
-  const { reading, at } = await look(deps, feed, {
-    url: feed.at ?? feed.url,
-    subscribers,
-    // Of a feed that is about to move, everything is needed, not only what has changed.
-    ...(!move && feed.body && { body: feed.body }),
-    ...(!move && !feed.lying && !isLongUnseen(feed, now()) && { validators: feed.validators }),
-  });
+  const headers = deps.vault.open(feed);
+  const { reading, at } =
+    headers === 'unreadable'
+      ? { reading: SEALED }
+      : await look(deps, feed, {
+          url: feed.at ?? feed.url,
+          subscribers,
+          // Of a feed that is about to move, everything is needed, not only what has changed.
+          ...(!move && feed.body && { body: feed.body }),
+          ...(!move && !feed.lying && !isLongUnseen(feed, now()) && { validators: feed.validators }),
+          ...(feed.sealed && { headers }),
+        });
   const report = (announced: number) => {
     emit('polled', {
       feed: feed.url,
@@ -64,6 +78,8 @@ async function pollOne(
   const circumstances = { subscribers, isScheduled: trigger === 'schedule', ...(at !== undefined && { at }) };
   let before: Feed | undefined = feed;
   for (let attempt = 0; attempt < ATTEMPTS && before; attempt++) {
+    // What was found with former credentials says nothing about the feed that it is with the new ones.
+    if (before.sealed !== feed.sealed) return feeds.postpone(id, 0);
     const committed = await learn(deps, before, reading, circumstances);
     if (committed !== 'conflict') {
       report(committed.announced);
@@ -90,7 +106,8 @@ async function look(
     if (reading.kind === 'failed' || reading.kind === 'page') return { reading, at: null };
     return { reading: reading.kind === 'postponed' ? reading : { moved: feed.at, ...reading } };
   }
-  const found = isLost(feed, reading) ? await rediscover(deps, feed) : undefined;
+  // Its credentials are for the place that they were given for.
+  const found = isLost(feed, reading) && !feed.sealed ? await rediscover(deps, feed) : undefined;
   if (!found) return { reading };
   deps.emit('notice', { text: `${feed.url} is gone, and was found at ${found.to}` });
   return { reading: { moved: found.to, ...found.reading }, at: found.to };

@@ -1,9 +1,10 @@
 import xml, { type Element } from '@xmpp/xml';
+import { CREDENTIAL_FIELDS } from '../../lib/credentials.js';
 import { Fault } from '../../lib/faults.js';
-import type { Fields, Values } from '../../lib/fields.js';
+import type { Fields } from '../../lib/fields.js';
 import { configFields } from '../../lib/node-config.js';
 import type { PubSub } from '../../lib/pubsub.js';
-import type { Node } from '../../lib/pubsub/nodes.js';
+import type { Configurable } from '../../lib/pubsub/owner.js';
 import type { Notice } from '../../lib/pubsub/subscriber.js';
 import { formElement, readForm } from '../forms.js';
 import { get, set, type Reply, type Request, type Xep } from '../router.js';
@@ -143,10 +144,10 @@ function configureWith(payload: Element, create: Element): Element | undefined {
 
 const wrap = (...children: readonly Element[]): Element => xml('pubsub', { xmlns: NS.pubsubOwner }, ...children);
 
-/** The configuration of a node as a form. */
-export const configElement = (type: 'form' | 'result', { kind, config }: Node): Element => {
-  const fields = configFields(kind) as Fields;
-  return formElement(type, CONFIG_FORM, fields, config as Values<Fields>);
+/** The configuration of a node as a form; credentials are in it for whoever may set them. */
+export const configElement = (type: 'form' | 'result', { kind, config, credentials }: Configurable): Element => {
+  const fields = { ...configFields(kind), ...(credentials && CREDENTIAL_FIELDS) } as Fields;
+  return formElement(type, CONFIG_FORM, fields, { ...config, ...credentials });
 };
 
 /** The entries of a request that changes several; none of them without a change (XEP-0060 8.8.2.1). */

@@ -91,7 +91,13 @@ export function createNodes({ nodes, feeds, aliases, subscriptions, probe, polic
   function viewOf(record: NodeRecord): Node {
     const defaults = defaultsOf(record);
     const name = record.kind === 'feed' ? record.feed.node : record.kind === 'own' ? record.name : FIREHOSE;
-    return { id: record.id, kind: record.kind, name, record, defaults, config: { ...defaults, ...record.config } };
+    const config: NodeConfig = {
+      ...defaults,
+      ...record.config,
+      // Whatever was written first: nothing that needed credentials is shown without asking who wants to see it.
+      ...(isPrivate(record) && { accessModel: 'whitelist' }),
+    };
+    return { id: record.id, kind: record.kind, name, record, defaults, config };
   }
 
   async function byId(id: NodeKey): Promise<Node | undefined> {
@@ -107,11 +113,12 @@ export function createNodes({ nodes, feeds, aliases, subscriptions, probe, polic
 
   async function byUrl(url: FeedUrl): Promise<Node | undefined> {
     const feed = await byId(feedIdOf(url));
-    if (feed?.record.kind === 'feed' && feed.record.feed.read !== undefined) return feed;
-    // Not a feed, or not one that was ever read: perhaps a page, or the former address, of a feed that is there.
+    if (feed?.record.kind === 'feed' && (feed.record.feed.read !== undefined || isPrivate(feed.record))) return feed;
+    // Not a feed, or not one that was ever read: perhaps a page, or the former address, of a feed that is there. To a
+    // private feed nothing leads but its own URL.
     for (const id of await aliases.feedsOf(url)) {
       const other = await byId(id);
-      if (other) return other;
+      if (other && !isPrivate(other.record)) return other;
     }
     return feed;
   }
@@ -217,11 +224,26 @@ export function createNodes({ nodes, feeds, aliases, subscriptions, probe, polic
       return node;
     },
 
+    /**
+     * The feed at a URL, made known unread, because nobody could look at it without its credentials.
+     * @param sealed those, from the vault
+     * @throws Fault `conflict` when there is a node of that URL
+     */
+    async registered(url: FeedUrl, sealed: string): Promise<Node> {
+      const isNew = await feeds.register(url, sealed);
+      const node = isNew ? await byId(feedIdOf(url)) : undefined;
+      if (!node) throw new Fault('conflict', 'There is a node for that URL');
+      return node;
+    },
+
     /** How a node that an owner is about to make would be configured. */
     fresh: (name: string, config: ConfigOverrides): Node =>
       viewOf({ kind: 'own', id: ownNodeIdOf(name), name, created: 0, creator: '', config }),
   };
   return nodeService;
 }
+
+/** Whether this is a feed that is read with credentials: it is for its members, for as long as it has them. */
+export const isPrivate = (record: NodeRecord): boolean => record.kind === 'feed' && record.feed.sealed !== undefined;
 
 export const isUrl = (node: string): boolean => /^https?:/i.test(node);

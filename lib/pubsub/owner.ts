@@ -1,6 +1,7 @@
 import {
   FIREHOSE,
   feedIdIn,
+  feedIdOf,
   parseFeedUrl,
   parseJid,
   type Affiliation,
@@ -9,13 +10,15 @@ import {
   type Subscription,
   urlIn,
 } from '../domain.js';
+import { credentialsAfter, shownCredentials, withoutUserinfo, type ShownCredentials } from '../credentials.js';
 import { Fault } from '../faults.js';
 import type { Submitted } from '../fields.js';
-import { overridesOf, readConfig, type ConfigOverrides } from '../node-config.js';
+import { overridesOf, readConfig, type ConfigOverrides, type NodeConfig } from '../node-config.js';
 import type { ItemStore } from '../store/items.js';
 import type { NodeStore } from '../store/nodes.js';
 import { subscriptionCursor, type SubscriptionStore } from '../store/subscriptions.js';
-import { isUrl, type Node, type Nodes, type Policy, type Standing } from './nodes.js';
+import type { Vault } from '../vault.js';
+import { isPrivate, isUrl, type Node, type Nodes, type Policy, type Standing } from './nodes.js';
 import { pageIn } from './reader.js';
 import type { Held, Notice } from './subscriber.js';
 
@@ -26,12 +29,16 @@ export interface OwnerDeps {
     SubscriptionStore,
     'put' | 'remove' | 'ofJid' | 'ofFeed' | 'page' | 'pendingNodes' | 'ofPerson'
   >;
+  readonly vault: Vault;
   readonly heldOn: (node: Node, subscription: Subscription) => Held;
   readonly welcome: (held: Held) => Promise<readonly Notice[]>;
   readonly now: () => number;
   readonly newId: () => string;
   readonly policy: Policy;
 }
+
+/** A node as an owner configures it; what of its credentials is set, where it is an admin who asks, of a feed. */
+export type Configurable = Node & { readonly credentials?: ShownCredentials };
 
 /** One line of a request that changes several (XEP-0060 8.8.2.4, 8.9.2.4). */
 export interface SubscriptionChange {
@@ -56,7 +63,7 @@ const AFFILIATIONS: readonly string[] = ['owner', 'publisher', 'publish-only', '
 
 /** What an owner does (XEP-0060 8). */
 export function createOwner(known: Nodes, deps: OwnerDeps) {
-  const { nodes, items, subscriptions, heldOn, welcome, now, newId, policy } = deps;
+  const { nodes, items, subscriptions, vault, heldOn, welcome, now, newId, policy } = deps;
 
   async function create(name: string, requester: string, config: ConfigOverrides): Promise<Node> {
     if (!NODE_NAME.test(name)) {
@@ -69,6 +76,30 @@ export function createOwner(known: Nodes, deps: OwnerDeps) {
     if (taken) throw new Fault('conflict');
     await nodes.affiliate(fresh.id, bare, 'owner');
     return known.existing(name);
+  }
+
+  /** Makes the node of a feed that nobody follows yet; one with credentials is not looked at first, and private. */
+  async function createFeed(name: string, requester: string, submitted: Submitted = new Map()): Promise<Node> {
+    const { url: text, headers: inUrl } = withoutUserinfo(name);
+    const url = parseFeedUrl(text);
+    const headers = { ...inUrl, ...credentialsAfter(inUrl, submitted) };
+    const given = readConfig('feed', submitted);
+    const hasCredentials = Object.keys(headers).length > 0;
+    if (!hasCredentials && (await known.find(url))) throw new Fault('conflict', 'There is a node for that URL');
+    const node = hasCredentials
+      ? await known.registered(url, vault.seal(feedIdOf(url), headers))
+      : await known.discovered(url, requester);
+    const config: NodeConfig = { ...node.config, ...given, ...(hasCredentials && { accessModel: 'whitelist' }) };
+    await nodes.configure(node.id, overridesOf(config, node.defaults), false);
+    return node;
+  }
+
+  /** What the vault keeps for a feed after an admin has submitted its form; '' for nothing, undefined where it stays. */
+  function resealed({ record }: Node, requester: string, submitted: Submitted): string | undefined {
+    if (record.kind !== 'feed' || !known.isAdmin(requester)) return undefined;
+    const headers = credentialsAfter(vault.open(record.feed), submitted);
+    if (!headers) return undefined;
+    return Object.keys(headers).length > 0 ? vault.seal(record.id, headers) : '';
   }
 
   async function end(subscription: Subscription): Promise<Notice> {
@@ -132,37 +163,38 @@ export function createOwner(known: Nodes, deps: OwnerDeps) {
 
     /**
      * Makes a node that people publish to; without a name, one with a name of its own; or the node of the feed at a URL.
+     * With credentials, in its form or its URL, a feed is for its members and is not looked at first.
      * @returns the NodeID
-     * @throws Fault `forbidden`, `conflict`, `not-acceptable`, `unsupported-access-model`
+     * @throws Fault `forbidden`, `conflict`, `not-acceptable`, `unsupported-access-model`; those of a URL that is no
+     *   feed; `not-allowed` where there is no vault
      */
     async createNode(ask: { requester: string; node?: string; config?: Submitted }): Promise<string> {
       const { requester, node: name, config } = ask;
       if (!known.isAdmin(requester)) throw new Fault('forbidden');
-      if (name !== undefined && isUrl(name)) {
-        if (await known.find(name)) throw new Fault('conflict', 'There is a node for that URL');
-        const given = config && readConfig('feed', config);
-        const node = await known.discovered(parseFeedUrl(name), requester);
-        await nodes.configure(node.id, overridesOf({ ...node.config, ...given }, node.defaults), false);
-        return node.name;
-      }
+      if (name !== undefined && isUrl(name)) return (await createFeed(name, requester, config)).name;
       return (await create(name ?? `node-${newId()}`, requester, config ? readConfig('own', config) : {})).name;
     },
 
     /** A node whose configuration an owner wants to see (XEP-0060 8.2.1). @throws Fault `forbidden`, `node-not-found` */
-    configuration: (name: string, requester: string): Promise<Node> => known.owned(name, requester),
+    async configuration(name: string, requester: string): Promise<Configurable> {
+      const node = await known.owned(name, requester);
+      if (node.record.kind !== 'feed' || !known.isAdmin(requester)) return node;
+      return { ...node, credentials: shownCredentials(vault.open(node.record.feed)) };
+    },
 
     /** How a node without a feed is configured when nobody says anything (XEP-0060 8.3). */
     defaultNode: (): Node => known.fresh('default', {}),
 
-    /** Changes what was submitted (XEP-0060 8.2.4). @throws Fault `forbidden`, `not-acceptable`, `unsupported-access-model` */
+    /**
+     * Changes what was submitted (XEP-0060 8.2.4); a feed that gets credentials is for its members at once.
+     * @throws Fault `forbidden`, `not-acceptable`, `unsupported-access-model`; `not-allowed` where there is no vault
+     */
     async configure(ask: { requester: string; node: string; config: Submitted }): Promise<readonly Notice[]> {
       const node = await known.owned(ask.node, ask.requester);
-      const config = { ...node.config, ...readConfig(node.kind, ask.config) };
-      await nodes.configure(
-        node.id,
-        overridesOf(config, node.defaults),
-        config.notifyConfig && node.kind !== 'firehose',
-      );
+      const sealed = resealed(node, ask.requester, ask.config);
+      const config = configAfter(node, readConfig(node.kind, ask.config), sealed);
+      const announce = config.notifyConfig && node.kind !== 'firehose';
+      await nodes.configure(node.id, overridesOf(config, node.defaults), announce, sealed);
       if (node.id !== FIREHOSE && node.config.persistItems && !config.persistItems) {
         await items.purge(node.id, config.notifyRetract);
       }
@@ -301,6 +333,21 @@ export function createOwner(known: Nodes, deps: OwnerDeps) {
       return found;
     },
   };
+}
+
+/**
+ * How a node is configured after `given`: once a feed has credentials, everybody but its members is out for good. A form
+ * that brings the first ones says "open" only because that is how it came.
+ * @param sealed as `resealed` has it
+ * @throws Fault `not-acceptable`
+ */
+function configAfter({ record, config }: Node, given: ConfigOverrides, sealed: string | undefined): NodeConfig {
+  const stays = sealed === undefined ? isPrivate(record) : sealed !== '';
+  if (!stays) return { ...config, ...given };
+  if (isPrivate(record) && (given.accessModel ?? 'whitelist') !== 'whitelist') {
+    throw new Fault('not-acceptable', 'pubsub#access_model must be whitelist: this feed has credentials');
+  }
+  return { ...config, ...given, accessModel: 'whitelist' };
 }
 
 const isPending = ({ state }: Subscription): boolean => state === 'pending';

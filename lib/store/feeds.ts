@@ -21,8 +21,11 @@ import { dayText, fieldOf, knownFrom, seenText } from './seen.js';
 
 /** What we know of every feed, and when each is due. */
 export interface FeedStore {
-  /** Makes the feed known and due at once. False when it was known already. */
-  register(url: FeedUrl): Promise<boolean>;
+  /**
+   * Makes the feed known and due at once; with what the vault keeps for it, it is in no directory. False when it was known
+   * already.
+   */
+  register(url: FeedUrl, sealed?: string): Promise<boolean>;
   get(feed: FeedId): Promise<Feed | undefined>;
   /**
    * Takes feeds to look at them, so that nobody else does at the same time: each until its commit, or for `ms` at most.
@@ -127,7 +130,8 @@ const REGISTER = script(`
   ${NOW}
   redis.call('HSET', KEYS[1], 'url', ARGV[2], 'version', 0, 'added', now, 'failures', 0)
   redis.call('ZADD', KEYS[2], now, ARGV[1])
-  redis.call('ZADD', KEYS[3], 0, ARGV[1])
+  if ARGV[3] then redis.call('HSET', KEYS[1], 'sealed', ARGV[3]) end
+  redis.call('ZADD', ARGV[3] and KEYS[5] or KEYS[3], 0, ARGV[1])
   redis.call('HDEL', KEYS[4], ARGV[1])
   return 1
 `);
@@ -314,15 +318,12 @@ export function redisFeeds(redis: RedisClient, keys: Keys, options: FeedStoreOpt
   return {
     get,
 
-    async register(url) {
+    async register(url, sealed) {
       const feed = feedIdOf(url);
       const partition = keys.partitionOf(feed);
-      const added = await REGISTER(
-        redis,
-        [keys.feed(feed), keys.due(partition), keys.directory(partition), keys.moved(partition)],
-        [feed, url],
-      );
-      return added === 1;
+      const listed = [keys.directory(partition), keys.moved(partition), keys.unlisted(partition)];
+      const touched = [keys.feed(feed), keys.due(partition), ...listed];
+      return (await REGISTER(redis, touched, [feed, url, ...(sealed ? [sealed] : [])])) === 1;
     },
 
     async take(ids, holder, ms) {
@@ -469,7 +470,7 @@ export function feedFrom(id: FeedId, fields: Readonly<Record<string, string>>): 
     const json = fields[name];
     return json === undefined ? [] : [[name, JSON.parse(json) as unknown] as const];
   });
-  const { editThreshold } = JSON.parse(fields['config'] ?? '{}') as ConfigOverrides & { editThreshold?: number };
+  const { editThreshold } = JSON.parse(fields['config'] ?? '{}') as ConfigOverrides;
   return {
     id,
     url: url as FeedUrl,
@@ -479,6 +480,7 @@ export function feedFrom(id: FeedId, fields: Readonly<Record<string, string>>): 
     failures: Number(failures),
     validators: { ...(etag && { etag }), ...(modified && { lastModified: modified }) },
     ...(body && { body }),
+    ...(fields['sealed'] && { sealed: fields['sealed'] }),
     ...(polled && { polled: Number(polled) }),
     ...(read && { read: Number(read) }),
     ...(source && { source: JSON.parse(source) as Source }),

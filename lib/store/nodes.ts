@@ -57,9 +57,10 @@ export interface NodeStore {
   create(name: string, creator: string, config: ConfigOverrides): Promise<boolean>;
   /**
    * Replaces what was configured; what is more than `maxItems` goes. With `announce`, the log gets a `configured`
-   * record; the firehose, which has no log, announces nothing. False when there is no such node.
+   * record; the firehose, which has no log, announces nothing. With `sealed`, what the vault keeps for a feed is this
+   * from now on, nothing where it is '', and the feed is due at once. False when there is no such node.
    */
-  configure(id: NodeKey, config: ConfigOverrides, announce: boolean): Promise<boolean>;
+  configure(id: NodeKey, config: ConfigOverrides, announce: boolean, sealed?: string): Promise<boolean>;
   /**
    * Takes the node away in one step, with its items, schedule, affiliations and subscriptions; the log gets a `deleted`
    * record, with whose audience the subscriptions are put aside until it is delivered. False when there is no such node,
@@ -73,7 +74,7 @@ export interface NodeStore {
   successor(id: FeedId): Promise<Successor | undefined>;
   /**
    * The directory, in an order that stays, without the firehose and without nodes that only members may see
-   * (`accessModel` whitelist). The cursor is a FeedId; undefined when it has not the shape of one.
+   * (`accessModel` whitelist, and feeds with something `sealed`). The cursor is a FeedId; undefined when it has not the shape of one.
    */
   page(ask: PageAsk, filter?: TypeFilter): Promise<Page<NodeRecord> | undefined>;
   /** Sets an affiliation, or with undefined ends it. `jid` is bare. Of a node that is not there, there is none. */
@@ -96,7 +97,7 @@ const SETTLE = `
   local function settle()
     redis.call('HSET', feed, 'config', config)
     if keep == '' then redis.call('HDEL', feed, 'keep') else redis.call('HSET', feed, 'keep', keep) end
-    local is_listed = access ~= 'whitelist'
+    local is_listed = access ~= 'whitelist' and redis.call('HEXISTS', feed, 'sealed') == 0
     redis.call('ZREM', is_listed and unlisted or directory, id)
     redis.call('ZADD', is_listed and directory or unlisted, 0, id)
     local is_typed = typed == '1' or redis.call('HEXISTS', feed, 'name') == 1
@@ -127,6 +128,15 @@ const CONFIGURE = script(`
   ${wakePreamble}
   local log, items, order, born, due = unpack(KEYS, 7)
   if redis.call('EXISTS', feed) == 0 then return 0 end
+  local sealed = ARGV[9]
+  if sealed then
+    if sealed == '' then redis.call('HDEL', feed, 'sealed') else redis.call('HSET', feed, 'sealed', sealed) end
+    -- A look that is under way knows only the former credentials: what it finds is refused,
+    -- and what a server says about them is no answer to the new ones.
+    redis.call('HINCRBY', feed, 'version', 1)
+    redis.call('HDEL', feed, 'etag', 'modified', 'body')
+    redis.call('ZADD', due, 'XX', now, id)
+  end
   settle()
   wake(feed, due, id)
   if keep ~= '' then trim(items, order, born, tonumber(keep)) end
@@ -254,7 +264,7 @@ export function redisNodes(redis: RedisClient, keys: Keys): NodeStore {
       return (await CREATE(redis, touched, [...settings(id, config), name, creator])) === 1;
     },
 
-    async configure(id, config, announce) {
+    async configure(id, config, announce, sealed) {
       if (id === FIREHOSE) {
         await redis.set(keys.firehoseConfig, JSON.stringify(config));
         return true;
@@ -262,7 +272,8 @@ export function redisNodes(redis: RedisClient, keys: Keys): NodeStore {
       const partition = keys.partitionOf(id);
       const ofNode = [keys.items(id), keys.order(id), keys.born(id)];
       const touched = [keys.feed(id), ...ledgers(partition), keys.log(partition), ...ofNode, keys.due(partition)];
-      return (await CONFIGURE(redis, touched, [...settings(id, config), announce ? 1 : 0])) === 1;
+      const args = [...settings(id, config), announce ? 1 : 0, ...(sealed === undefined ? [] : [sealed])];
+      return (await CONFIGURE(redis, touched, args)) === 1;
     },
 
     async delete(id, { announce, successor, unfollowed }) {

@@ -4,6 +4,7 @@ import xml, { type Element } from '@xmpp/xml';
 import { get, set, type Xep } from '../../component/router.js';
 import { NS } from '../../component/stanza.js';
 import { xeps, type XepDeps } from '../../component/xeps/index.js';
+import { CREDENTIAL_FIELDS } from '../../lib/credentials.js';
 import type { Fields } from '../../lib/fields.js';
 import { configFields, type NodeKind } from '../../lib/node-config.js';
 import { OPTION_FIELDS } from '../../lib/options.js';
@@ -172,5 +173,9 @@ describe('the page names every field', () => {
     ['own', 'own nodes'],
   ])('of the configuration of a node: %s', (kind, whose) => {
     expect(named('pubsub#node_config', 'every', whose)).toEqual(names(configFields(kind)));
+  });
+
+  it('of the configuration of a node that only admins see', () => {
+    expect(named('pubsub#node_config', 'for admins')).toEqual(names(CREDENTIAL_FIELDS));
   });
 });

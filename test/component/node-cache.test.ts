@@ -57,6 +57,25 @@ it('what was read while a node was being configured is not kept', async () => {
   expect(await cache.node(ID)).toMatchObject({ config: { title: 'Later' } });
 });
 
+it('what was being read when a node was configured is not kept, however late it comes', async () => {
+  const { nodes } = memoryStores();
+  await nodes.create('musings', 'admin@example.net', { title: 'Musings' });
+  const reading: (() => void)[] = [];
+  const cache = cacheNodes(nodes, async (id) => {
+    const found = await nodes.get(id);
+    await new Promise<void>((resolve) => reading.push(resolve));
+    return found;
+  });
+  const early = cache.node(ID);
+  await cache.store.configure(ID, { title: 'Later' }, false);
+  reading.shift()?.();
+  expect(await early).toMatchObject({ config: { title: 'Musings' } });
+  const late = cache.node(ID);
+  await nodes.get(ID);
+  reading.shift()?.();
+  expect(await late).toMatchObject({ config: { title: 'Later' } });
+});
+
 it('a node that is deleted is gone', async () => {
   const { store, node } = await bench();
   await node(ID);

@@ -9,6 +9,7 @@ import { openRedis, ready, type RedisClient } from '../../lib/redis.js';
 import { createInbox } from '../../prosody/inbox.js';
 import { startCrowd, type Crowd } from '../support/crowd.js';
 import { shots, tree, written, type Shot, type Tree, type Words } from '../support/hostile.js';
+import { stored } from '../support/stored.js';
 import { startRig, type Rig } from '../support/rig.js';
 
 const STANZAS = 'urn:ietf:params:xml:ns:xmpp-stanzas';
@@ -327,37 +328,8 @@ it('the credentials in a URL are refused, and appear nowhere', async () => {
   }
   expect(await readdir(join(rig.dir, 'logs'))).toEqual(expect.arrayContaining(['component.log', 'scheduler.log']));
   expect(await (await fetch(`${rig.intake}/metrics`)).text()).not.toContain(PASSWORD);
-  expect((await stored()).filter((text) => text.includes(PASSWORD))).toEqual([]);
+  expect((await stored(redis)).filter((text) => text.includes(PASSWORD))).toEqual([]);
 });
-
-/** Every key of Redis with everything in it. */
-async function stored(): Promise<string[]> {
-  const all: string[] = [];
-  let cursor = '0';
-  do {
-    const [next, keys] = await redis.scan(cursor, 'COUNT', 1_000);
-    cursor = next;
-    for (const key of keys) all.push(`${key} ${JSON.stringify(await valueOf(key))}`);
-  } while (cursor !== '0');
-  return all;
-}
-
-async function valueOf(key: string): Promise<unknown> {
-  switch (await redis.type(key)) {
-    case 'hash':
-      return redis.hgetall(key);
-    case 'list':
-      return redis.lrange(key, 0, -1);
-    case 'set':
-      return redis.smembers(key);
-    case 'zset':
-      return redis.zrange(key, 0, '-1');
-    case 'stream':
-      return redis.xrange(key, '-', '+');
-    default:
-      return redis.get(key);
-  }
-}
 
 it('no request was answered a second time', async () => {
   // It answers what it has in hand before it goes.

@@ -55,6 +55,19 @@ describe('settings', () => {
     expect(loadConfig({ ...SECRET, PATH: '/bin', XMPP_SECRETS: 'x' })).toEqual(loadConfig(SECRET));
   });
 
+  it('have a key for credentials: 32 bytes, as base64 or in hexadecimal digits, or none', () => {
+    const bytes = Buffer.from(Array.from({ length: 32 }, (_, i) => 7 * i));
+    for (const key of [bytes.toString('base64'), bytes.toString('hex'), bytes.toString('hex').toUpperCase()]) {
+      expect(loadConfig({ ...SECRET, CREDENTIALS_KEY: key }).CREDENTIALS_KEY).toEqual(bytes);
+    }
+    expect(loadConfig(SECRET).CREDENTIALS_KEY).toBeUndefined();
+    for (const key of ['canary', bytes.toString('base64').slice(1), `${bytes.toString('hex')}00`, 'ä'.repeat(32)]) {
+      expect(problems({ ...SECRET, CREDENTIALS_KEY: key })).toEqual([
+        'CREDENTIALS_KEY: must be 32 bytes as base64 or in hexadecimal digits, as `openssl rand -base64 32` gives them',
+      ]);
+    }
+  });
+
   it('can be lists', () => {
     const config = loadConfig({
       ...SECRET,

@@ -8,6 +8,7 @@ import {
   jids,
   Problem,
   readFields,
+  secret,
   several,
   text,
   whole,
@@ -30,8 +31,9 @@ const FORM = {
   colour: choice('x#colour', 'Colour', COLOURS, 'red'),
   colours: several('x#colours', 'Colours', COLOURS),
   people: jids('x#people', 'People', 3),
+  word: secret('x#word', 'Word', 'text-private', (values) => values.map((value) => value.length)),
 };
-const { loud, name, size, most, colour, colours, people } = FORM;
+const { loud, name, size, most, colour, colours, people, word } = FORM;
 
 const problemOf = (field: Field<unknown>, values: readonly string[]): string => {
   try {
@@ -57,6 +59,11 @@ describe('a field', () => {
     ['a number may have zeros before it', size, ['007'], 7],
     ['a word stands for the largest number', most, ['max'], 10],
     ['a number may be 0', most, ['0'], 0],
+    ['a secret is what was made of it', word, ['sesame', '', 'open'], { given: [6, 4] }],
+    ['a secret may be of asterisks, of more or fewer than a form shows', word, ['*******'], { given: [7] }],
+    ['a secret that comes back as it was shown stays', word, ['********'], 'set'],
+    ['a secret that was emptied is none any more', word, [''], 'none'],
+    ['a secret without a value is none any more', word, [], 'none'],
     ['one of a few is that one', colour, ['green'], 'green'],
     ['several have an order of their own, once each', colours, ['red', 'blue', 'red'], ['blue', 'red']],
     ['none of several is no value', colours, [], []],
@@ -149,7 +156,7 @@ describe('a form', () => {
 
   it('has values when nobody has said anything', () => {
     expect(initialValues(FORM)).toEqual({
-      ...{ loud: true, name: 'nobody', size: 5, most: 5, colour: 'red', colours: [], people: [] },
+      ...{ loud: true, name: 'nobody', size: 5, most: 5, colour: 'red', colours: [], people: [], word: 'none' },
     });
   });
 

@@ -70,13 +70,30 @@ describe('the kinds of nodes', () => {
     const own = Object.keys(configFields('own'));
     const without = (...names: string[]) => own.filter((name) => !names.includes(name));
     expect(own).toHaveLength(22);
-    expect(Object.keys(configFields('feed'))).toEqual(without('publishModel', 'persistItems', 'maxPayloadSize'));
+    expect(Object.keys(configFields('feed')).filter((name) => name !== 'editThreshold')).toEqual(
+      without('publishModel', 'persistItems', 'maxPayloadSize'),
+    );
     expect(Object.keys(configFields('firehose'))).toEqual(
       without(
         ...['publishModel', 'persistItems', 'maxPayloadSize', 'maxItems', 'itemExpire'],
         ...['notifyConfig', 'notifyDelete', 'notifyRetract'],
       ),
     );
+  });
+
+  it('differ in that only feeds have a threshold for edits: a whole number of per cent, 10 by itself', () => {
+    expect(configFields('feed').editThreshold?.initial).toBe(10);
+    for (const per of [0, 7, 100])
+      expect(read('feed', 'hydrant#edit_threshold', `${per}`)).toEqual({ editThreshold: per });
+    for (const wrong of ['-1', '101', '5.5', '10%', '']) {
+      expect(() => read('feed', 'hydrant#edit_threshold', wrong)).toThrow(
+        'hydrant#edit_threshold must be a whole number from 0 to 100',
+      );
+    }
+    for (const kind of ['own', 'firehose'] as const) {
+      expect(configFields(kind)).not.toHaveProperty('editThreshold');
+      expect(read(kind, 'hydrant#edit_threshold', '5')).toEqual({});
+    }
   });
 
   it('ignore the fields that only others have', () => {

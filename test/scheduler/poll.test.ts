@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { feedIdOf, parseFeedUrl, type Entry, type Reading, type Target } from '../../lib/domain.js';
 import type { Events } from '../../lib/events.js';
+import { createVault } from '../../lib/vault.js';
 import { readDocument } from '../../scheduler/document.js';
 import { poll, probe, type PollDeps } from '../../scheduler/poll.js';
 import { push } from '../../scheduler/push.js';
@@ -12,6 +13,7 @@ const PAGE = parseFeedUrl('https://blog.example/');
 const FEED = feedIdOf(BLOG);
 const ROMEO = subscriptionOf(FEED, 'romeo@example.net', { node: BLOG });
 const HOUR_MS = 3_600_000;
+const VAULT = createVault(Buffer.alloc(32, 7));
 
 const fresh = (...entries: readonly Entry[]): Extract<Reading, { kind: 'fresh' }> => ({
   kind: 'fresh',
@@ -40,6 +42,7 @@ function bench() {
     mayLookAt: async () => true,
     takeMs: 60_000,
     counted: (look) => look(),
+    vault: VAULT,
     bounds: { minSeconds: 60, maxSeconds: 900 },
     random: () => 0,
     now: () => clock.now,
@@ -905,4 +908,62 @@ it('subscribers of a page that was too slow to be looked at are handed over to i
   await poll(deps, [page], 'schedule');
   expect(await collect(stores.subscriptions.ofFeed(FEED))).toEqual([{ ...ROMEO, node: PAGE }]);
   expect(await collect(stores.subscriptions.ofFeed(page))).toEqual([]);
+});
+
+describe('a look at a private feed', () => {
+  const HEADERS = { authorization: 'Basic canary', 'x-key': 'canary' };
+
+  it('is made with its credentials, and with none once it has none', async () => {
+    const { stores, world, asked, look } = bench();
+    await stores.feeds.register(BLOG, VAULT.seal(FEED, HEADERS));
+    await stores.subscriptions.put(ROMEO);
+    world.set(BLOG, fresh(entryOf('a')));
+    await look();
+    await stores.nodes.configure(FEED, {}, false, '');
+    await look();
+    expect(asked.map(({ headers }) => headers)).toEqual([HEADERS, undefined]);
+    // What the server said of one is no answer to the other.
+    expect(asked[1]).toEqual({ url: BLOG, subscribers: 1, validators: {} });
+  });
+
+  it('is not made when they cannot be read, and fails in words that say why', async () => {
+    const { stores, asked, told, look } = bench();
+    await stores.feeds.register(BLOG, createVault(Buffer.alloc(32, 8)).seal(FEED, HEADERS));
+    await look();
+    expect(asked).toEqual([]);
+    const text = 'The credentials cannot be read with this CREDENTIALS_KEY';
+    expect(await stores.feeds.get(FEED)).toMatchObject({ failures: 1, failure: { reason: 'credentials', text } });
+    expect(told).toMatchObject([{ outcome: 'failed', reason: text }]);
+  });
+
+  it('is made again from the top when the credentials change meanwhile', async () => {
+    const { stores, asked, deps } = bench();
+    await stores.feeds.register(BLOG, VAULT.seal(FEED, { 'x-key': 'old' }));
+    const read: PollDeps['read'] = async (target) => {
+      asked.push(target);
+      if (asked.length === 1) await stores.nodes.configure(FEED, {}, false, VAULT.seal(FEED, { 'x-key': 'new' }));
+      return asked.length === 1 ? GONE : fresh(entryOf('a'));
+    };
+    await poll({ ...deps, read }, [FEED], 'schedule');
+    expect(await stores.feeds.get(FEED)).toMatchObject({ failures: 0 });
+    expect(await stores.feeds.lease(1, HOUR_MS)).toEqual([FEED]);
+    await poll({ ...deps, read }, [FEED], 'schedule');
+    expect(asked.map(({ headers }) => headers?.['x-key'])).toEqual(['old', 'new']);
+    expect(await stores.feeds.get(FEED)).toMatchObject({ failures: 0, read: expect.any(Number) });
+  });
+
+  it('never follows strangers there: a page that names it is looked at without them', async () => {
+    const { stores, world, asked, deps } = bench();
+    await stores.feeds.register(BLOG, VAULT.seal(FEED, HEADERS));
+    world.set(PAGE, { kind: 'page', feeds: [BLOG] });
+    world.set(BLOG, {
+      kind: 'failed',
+      reason: 'http-status',
+      status: 401,
+      text: 'The server answered with status 401',
+    });
+    expect(await probe(deps, PAGE)).toMatchObject({ kind: 'refused' });
+    expect(asked.map(({ headers }) => headers)).toEqual([undefined, undefined]);
+    expect(await stores.aliases.feedsOf(PAGE)).toEqual([]);
+  });
 });

@@ -22,6 +22,9 @@ function valueOf({ name, type, choices = [], range }: Field<unknown>): fc.Arbitr
       return fc.subarray(chosen.sort());
     case 'jid-multi':
       return fc.uniqueArray(jid, { maxLength: 20 });
+    case 'text-private':
+    case 'text-multi':
+      return fc.constantFrom('none', 'set');
     case 'text-single':
       if (range) return fc.integer(range);
       if (name === 'pubsub#expire') {

@@ -218,10 +218,11 @@ export function memoryStores(options: StoreOptions = {}): Stores {
   }
 
   const feeds: FeedStore = {
-    async register(url) {
+    async register(url, sealed) {
       const id = feedIdOf(url);
       if (known.has(id)) return false;
-      const feed: Feed = { id, url, node: nodeIdOf(url), version: 0, validators: {}, added: now(), failures: 0 };
+      const base = { id, url, node: nodeIdOf(url), version: 0, validators: {}, added: now(), failures: 0 };
+      const feed: Feed = { ...base, ...(sealed && { sealed }) };
       known.set(id, { feed, due: now(), seen: new Map() });
       successors.delete(id);
       return true;
@@ -229,7 +230,7 @@ export function memoryStores(options: StoreOptions = {}): Stores {
 
     async get(id) {
       const feed = known.get(id)?.feed;
-      const { editThreshold } = (configured.get(id) ?? {}) as { readonly editThreshold?: number };
+      const { editThreshold } = configured.get(id) ?? {};
       return feed && { ...feed, ...(editThreshold !== undefined && { editThreshold }) };
     },
 
@@ -373,8 +374,16 @@ export function memoryStores(options: StoreOptions = {}): Stores {
       settle(id, config);
       return true;
     },
-    async configure(id, config, announce) {
+    async configure(id, config, announce, sealed) {
       if (!isThere(id)) return false;
+      const one = id === FIREHOSE ? undefined : known.get(id);
+      if (one && sealed !== undefined) {
+        const { body: _, ...rest } = one.feed;
+        const feed: { -readonly [Key in keyof Feed]: Feed[Key] } = { ...rest, validators: {}, version: rest.version + 1 };
+        if (sealed) feed.sealed = sealed;
+        else delete feed.sealed;
+        Object.assign(one, { feed, due: now() });
+      }
       settle(id, config);
       wake(id);
       if (id === FIREHOSE) return true;
@@ -400,7 +409,8 @@ export function memoryStores(options: StoreOptions = {}): Stores {
       const all = [...known.keys(), ...owned.keys()].sort().filter((id) => {
         const usual = owned.has(id) ? '' : filter?.usual;
         const { accessModel, type = usual } = configured.get(id) ?? {};
-        return accessModel !== 'whitelist' && (!filter || hasType(filter, type ?? ''));
+        const isHidden = accessModel === 'whitelist' || known.get(id)?.feed.sealed !== undefined;
+        return !isHidden && (!filter || hasType(filter, type ?? ''));
       });
       const isEarlier = (id: string) => cursor !== undefined && (before === undefined ? id <= cursor : id < cursor);
       const place = cursor === undefined ? undefined : all.filter(isEarlier).length;

@@ -6,6 +6,7 @@ import { createPubSub } from '../../lib/pubsub.js';
 import type { Policy } from '../../lib/pubsub/nodes.js';
 import type { PublishedItem } from '../../lib/pubsub/reader.js';
 import type { ProbeResult, PushResult } from '../../lib/queues.js';
+import { createVault } from '../../lib/vault.js';
 import { memoryStores, type Stores } from './memory.js';
 import { BLOG, entryOf, look, newsOf, openFeed } from './stores.js';
 
@@ -31,7 +32,7 @@ const ANSWERS: Readonly<Record<string, ProbeResult | 'slow'>> = {
 };
 
 /** The rules over memory stores, with an admin, a clock of their own and ids that count. */
-export function bench(policy: Partial<Policy> = {}) {
+export function bench(policy: Partial<Policy> = {}, vault = createVault(Buffer.alloc(32, 7))) {
   let now = NOW;
   let ids = 0;
   const { itemsPerNode = 20 } = policy;
@@ -41,6 +42,7 @@ export function bench(policy: Partial<Policy> = {}) {
   const answers: { push: PushResult | undefined } = { push: { kind: 'committed', items: [] } };
   const service = createPubSub({
     ...stores,
+    vault,
     now: () => now,
     newId: () => `id${++ids}`,
     isRoom: async (jid) => jid === ROOM || jid === LOCKED_ROOM,
@@ -69,6 +71,7 @@ export function bench(policy: Partial<Policy> = {}) {
   return {
     service,
     stores,
+    vault,
     looked,
     pushed,
     answers,
@@ -82,7 +85,7 @@ export function bench(policy: Partial<Policy> = {}) {
     /** A node without a feed, made by the admin. */
     create: (node: string, config: Readonly<Record<string, string>> = {}) =>
       service.createNode({ requester: ADMIN, node, config: form(config) }),
-    configure: (node: string, config: Readonly<Record<string, string>>) =>
+    configure: (node: string, config: Readonly<Record<string, string | readonly string[]>>) =>
       service.configure({ requester: ADMIN, node, config: form(config) }),
     affiliate: (node: string, jid: string, affiliation: string) =>
       service.changeAffiliations(node, ADMIN, [{ jid, affiliation }]),

@@ -24,6 +24,8 @@ export interface Tester {
   as(name: string): Follower;
   /** Sends any stanza as it stands. */
   send(stanza: Element): Promise<void>;
+  /** Hears every stanza that comes from now on, answers too, whoever it is for. */
+  watch(onStanza: (stanza: Element) => void): void;
   stop(): Promise<void>;
 }
 
@@ -56,6 +58,7 @@ export async function startTester(server: string, secret: string, service: strin
       return follower;
     },
     send: (stanza) => link.send(stanza),
+    watch: (onStanza) => void link.on('stanza', onStanza),
     async stop() {
       link.reconnect.stop();
       await link.stop().catch(() => undefined);

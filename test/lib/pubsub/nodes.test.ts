@@ -1,6 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
 import { feedIdOf, FIREHOSE, nodeIdOf, ownNodeIdOf, parseFeedUrl } from '../../../lib/domain.js';
 import type { Fault } from '../../../lib/faults.js';
+import { configFields } from '../../../lib/node-config.js';
+import { valuesOf } from '../../support/forms.js';
 import {
   ADMIN,
   BARE,
@@ -400,4 +403,16 @@ it('a node keeps its name and its rules when its feed is read again', async () =
   await configure(NODE, { title: 'Ours', access_model: 'authorize' });
   await look(stores, BLOG, [entryOf('c')]);
   expect((await service.describe(NODE, BARE)).node.config).toMatchObject({ title: 'Ours', accessModel: 'authorize' });
+});
+
+it('a feed with credentials is for its members, however it is configured', async () => {
+  const { service, stores, subscribe } = await withBlog();
+  await fc.assert(
+    fc.asyncProperty(valuesOf(configFields('feed')), fc.boolean(), async (config, hasCredentials) => {
+      await stores.nodes.configure(ID, config, false, hasCredentials ? 'sealed' : '');
+      const accessModel = (await service.node(ID))?.config.accessModel;
+      expect(accessModel).toBe(hasCredentials ? 'whitelist' : config.accessModel);
+      if (hasCredentials) expect(await refusal(subscribe(NODE))).toBe('closed-node');
+    }),
+  );
 });

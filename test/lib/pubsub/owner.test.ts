@@ -1,12 +1,14 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { feedIdOf, FIREHOSE, ownNodeIdOf } from '../../../lib/domain.js';
+import { feedIdOf, FIREHOSE, ownNodeIdOf, parseFeedUrl } from '../../../lib/domain.js';
 import type { Notice } from '../../../lib/pubsub/subscriber.js';
 import { subscriptionCursor } from '../../../lib/store/subscriptions.js';
+import { createVault } from '../../../lib/vault.js';
 import {
   ADMIN,
   BARE,
   bench,
+  DAY_MS,
   form,
   ID,
   idsOf,
@@ -625,5 +627,169 @@ describe('whoever waits for approval', () => {
       ]),
     );
     expect(await shown(ROMEO)).toEqual([]);
+  });
+});
+
+describe('a feed with credentials', () => {
+  const SECRET_URL = 'https://juliet:canary@private.example/feed';
+  const FEED = 'https://private.example/feed';
+  const PRIVATE = feedIdOf(parseFeedUrl(FEED));
+  const HEADERS = { 'hydrant#headers': ['X-Key: canary'] };
+  const authorization = `Basic ${Buffer.from('juliet:canary').toString('base64')}`;
+
+  const held = async ({ stores, vault }: Bench, id = ID) => vault.open((await stores.feeds.get(id))!);
+  const access = async ({ service }: Bench, node: string = NODE) =>
+    (await service.configuration(node, ADMIN)).config.accessModel;
+  const shown = async ({ service }: Bench, node: string = NODE, jid = ADMIN) =>
+    (await service.configuration(node, jid)).credentials;
+
+  it('is made without a look at it, for its members, and out of the directory', async () => {
+    const one = bench();
+    const config = form({ ...HEADERS, title: 'Ours', access_model: 'open' });
+    const node = await one.service.createNode({ requester: ADMIN, node: FEED, config });
+    expect(one.looked).toEqual([]);
+    expect(await held(one, PRIVATE)).toEqual({ 'x-key': 'canary' });
+    expect(await one.stores.nodes.get(PRIVATE)).toMatchObject({ config: { title: 'Ours', accessModel: 'whitelist' } });
+    expect((await one.service.directory({ page: { limit: 5 } })).entries.map(({ name }) => name)).toEqual([FIREHOSE]);
+    expect(await one.stores.feeds.lease(1, DAY_MS)).toEqual([PRIVATE]);
+    expect(await refusal(one.subscribe(FEED))).toBe('closed-node');
+    await one.affiliate(node, JULIET, 'member');
+    expect(await one.subscribe(FEED, JULIET)).toMatchObject({ subscription: { state: 'subscribed' } });
+  });
+
+  it('may be made of a URL that has them, which nobody sees again', async () => {
+    const one = bench();
+    const node = await one.service.createNode({ requester: ADMIN, node: SECRET_URL });
+    expect(await held(one, PRIVATE)).toEqual({ authorization });
+    const feed = await one.stores.feeds.get(PRIVATE);
+    expect(feed?.url).toBe(FEED);
+    expect(JSON.stringify([node, await one.service.configuration(node, ADMIN)])).not.toContain('canary');
+    const more = form({ ...HEADERS, 'hydrant#authorization': 'romeo:x' });
+    expect(await refusal(one.service.createNode({ requester: ADMIN, node: SECRET_URL, config: more }))).toBe(
+      'conflict',
+    );
+    expect(await held(one, PRIVATE)).toEqual({ authorization });
+  });
+
+  it('has both kinds of them, of its URL and of its form', async () => {
+    const one = bench();
+    const config = form({ ...HEADERS, 'hydrant#authorization': '' });
+    await one.service.createNode({ requester: ADMIN, node: SECRET_URL, config });
+    expect(await held(one, PRIVATE)).toEqual({ authorization, 'x-key': 'canary' });
+  });
+
+  it('is not made by anybody else, nor by subscribing', async () => {
+    const { service, looked, subscribe, stores } = bench();
+    expect(await refusal(service.createNode({ requester: BARE, node: SECRET_URL }))).toBe('forbidden');
+    for (const jid of [BARE, ADMIN]) expect(await refusal(subscribe(SECRET_URL, jid))).toBe('not-a-feed');
+    expect(looked).toEqual([]);
+    expect(await stores.feeds.get(PRIVATE)).toBeUndefined();
+  });
+
+  it('is not made where there is nothing to keep them in', async () => {
+    const one = bench({}, createVault(undefined));
+    const made = one.service.createNode({ requester: ADMIN, node: SECRET_URL });
+    await expect(made).rejects.toThrow('Credentials need the setting CREDENTIALS_KEY, which is missing');
+    expect(await one.stores.feeds.get(PRIVATE)).toBeUndefined();
+  });
+
+  it('is private as soon as it gets them, whatever the form says that brings them', async () => {
+    const one = await withBlog();
+    await one.affiliate(NODE, JULIET, 'member');
+    await one.subscribe(NODE, BARE);
+    await one.subscribe(NODE, JULIET);
+    const notices = await one.service.configure({
+      requester: ADMIN,
+      node: NODE,
+      config: form({ ...HEADERS, access_model: 'open' }),
+    });
+    expect(brief(notices)).toEqual([`${BARE} is none`]);
+    expect(await access(one)).toBe('whitelist');
+    expect(await held(one)).toEqual({ 'x-key': 'canary' });
+    expect(await holders(one, ID)).toEqual([`${JULIET} subscribed`]);
+    expect(await refusal(one.service.items({ requester: BARE, node: BLOG }))).toBe('closed-node');
+    expect(await one.service.describe(BLOG, BARE)).toMatchObject({ isOpen: false });
+  });
+
+  it.each(['open', 'authorize'])(
+    'cannot be made %s, by owners or admins, until they are gone',
+    async (access_model) => {
+      const one = await withBlog();
+      await one.affiliate(NODE, OWNER, 'owner');
+      await one.configure(NODE, { 'hydrant#authorization': 'juliet:canary' });
+      for (const requester of [OWNER, ADMIN]) {
+        const opened = one.service.configure({ requester, node: NODE, config: form({ access_model }) });
+        await expect(opened).rejects.toThrow('pubsub#access_model must be whitelist: this feed has credentials');
+      }
+      expect(await access(one)).toBe('whitelist');
+      await one.configure(NODE, { 'hydrant#authorization': '', access_model });
+      expect(await access(one)).toBe(access_model);
+      expect(await held(one)).toEqual({});
+    },
+  );
+
+  it('stays for its members when it loses them, until an owner opens it', async () => {
+    const one = await withBlog();
+    await one.configure(NODE, { 'hydrant#authorization': 'juliet:canary' });
+    await one.configure(NODE, { 'hydrant#authorization': '' });
+    expect(await access(one)).toBe('whitelist');
+    await one.configure(NODE, { access_model: 'open' });
+    expect(await access(one)).toBe('open');
+  });
+
+  it('is private whatever else was written: two who configure it at once do not open it', async () => {
+    const one = await withBlog();
+    await one.configure(NODE, { 'hydrant#authorization': 'juliet:canary' });
+    await one.stores.nodes.configure(ID, { accessModel: 'open' }, false);
+    expect(await access(one)).toBe('whitelist');
+    expect(await refusal(one.subscribe(BLOG))).toBe('closed-node');
+  });
+
+  it('keeps them when the form of an admin comes back as it was, and when an owner configures the rest', async () => {
+    const one = await withBlog();
+    await one.affiliate(NODE, OWNER, 'owner');
+    await one.configure(NODE, { 'hydrant#authorization': 'juliet:canary' });
+    const before = (await one.stores.feeds.get(ID))!;
+    await one.configure(NODE, { 'hydrant#authorization': '********', 'hydrant#headers': '', title: 'Ours' });
+    await one.service.configure({ requester: OWNER, node: NODE, config: form({ title: 'Theirs' }) });
+    expect(await one.stores.feeds.get(ID)).toEqual(before);
+    expect((await one.service.configuration(NODE, ADMIN)).config.title).toBe('Theirs');
+  });
+
+  it('shows admins, and nobody else, that there are some', async () => {
+    const one = await withBlog();
+    await one.affiliate(NODE, OWNER, 'owner');
+    expect(await shown(one)).toEqual({ authorization: 'none', headers: 'none' });
+    await one.configure(NODE, HEADERS);
+    expect(await shown(one)).toEqual({ authorization: 'none', headers: 'set' });
+    expect(await shown(one, NODE, OWNER)).toBeUndefined();
+    await one.create('musings');
+    expect(await shown(one, 'musings')).toBeUndefined();
+  });
+
+  it('gets none from owners: they are fields that their form does not have', async () => {
+    const one = await withBlog();
+    await one.affiliate(NODE, OWNER, 'owner');
+    await one.service.configure({ requester: OWNER, node: NODE, config: form({ ...HEADERS, title: 'Theirs' }) });
+    expect(await held(one)).toEqual({});
+    await one.configure(NODE, { 'hydrant#authorization': 'juliet:canary' });
+    await one.service.configure({ requester: OWNER, node: NODE, config: form({ 'hydrant#authorization': '' }) });
+    expect(await held(one)).toEqual({ authorization });
+  });
+
+  it('is found by its own URL and its NodeID only', async () => {
+    const one = await withBlog();
+    await one.stores.aliases.add(PAGE, ID);
+    expect((await one.service.describe(PAGE, BARE)).node.id).toBe(ID);
+    await one.configure(NODE, { 'hydrant#authorization': 'juliet:canary' });
+    expect(await refusal(one.service.describe(PAGE, ADMIN))).toBe('node-not-found');
+    for (const name of [BLOG, NODE]) expect((await one.service.describe(name, ADMIN)).node.id).toBe(ID);
+  });
+
+  it('is the feed of its URL even before it was read, whatever else that URL has led to', async () => {
+    const one = await withBlog();
+    await one.stores.aliases.add(FEED, ID);
+    const node = await one.service.createNode({ requester: ADMIN, node: SECRET_URL });
+    expect((await one.service.describe(FEED, ADMIN)).node).toMatchObject({ id: PRIVATE, name: node });
   });
 });

@@ -163,6 +163,61 @@ contract((open) => {
     });
   });
 
+  describe('what the vault keeps for a feed', () => {
+    it('comes and goes with its configuration, and stays when nothing is said of it', async () => {
+      const stores = await open();
+      await stores.feeds.register(BLOG);
+      const sealed = async () => (await stores.feeds.get(ID))?.sealed;
+      expect(await sealed()).toBeUndefined();
+      expect(await stores.nodes.configure(ID, { accessModel: 'whitelist' }, false, 'one')).toBe(true);
+      expect(await stores.nodes.get(ID)).toMatchObject({
+        ...{ config: { accessModel: 'whitelist' }, feed: { sealed: 'one' } },
+      });
+      await stores.nodes.configure(ID, { accessModel: 'whitelist' }, false, 'another');
+      await stores.nodes.configure(ID, { title: 'Mine' }, false);
+      expect(await sealed()).toBe('another');
+      await stores.nodes.configure(ID, {}, false, '');
+      expect(await sealed()).toBeUndefined();
+    });
+
+    it('keeps the feed out of the directory, however it is configured', async () => {
+      const stores = await open();
+      const other = feedIdOf(parseFeedUrl('https://private.example/feed'));
+      await stores.feeds.register(BLOG);
+      await stores.feeds.register(parseFeedUrl('https://private.example/feed'), 'sealed');
+      expect((await stores.feeds.get(other))?.sealed).toBe('sealed');
+      expect(await listed(stores)).toEqual([ID]);
+      await stores.nodes.configure(other, { accessModel: 'open', type: CUSTOM }, false);
+      await stores.nodes.configure(ID, { type: CUSTOM }, false, 'sealed');
+      expect(await listed(stores)).toEqual([]);
+      expect(await listed(stores, { limit: 10 }, only(CUSTOM))).toEqual([]);
+      await stores.nodes.configure(other, {}, false, '');
+      expect(await listed(stores)).toEqual([other]);
+    });
+
+    it('goes with the feed', async () => {
+      const stores = await open();
+      await stores.feeds.register(BLOG, 'sealed');
+      await stores.nodes.delete(ID, { announce: false });
+      await stores.feeds.register(BLOG);
+      expect((await stores.feeds.get(ID))?.sealed).toBeUndefined();
+      expect(await listed(stores)).toEqual([ID]);
+    });
+
+    it('has the feed looked at again when it changes; a look that knows only what was before is refused', async () => {
+      const stores = await open();
+      await stores.subscriptions.put(subscriptionOf(ID));
+      await look(stores, BLOG, [entryOf('a')]);
+      await stores.feeds.lease(1, HOUR_MS);
+      const before = (await stores.feeds.get(ID))!;
+      await stores.nodes.configure(ID, { title: 'Mine' }, false);
+      expect(await stores.feeds.lease(1, HOUR_MS)).toEqual([]);
+      await stores.nodes.configure(ID, { accessModel: 'whitelist' }, false, 'sealed');
+      expect(await stores.feeds.commit({ feed: before, outcome: { kind: 'unchanged' } })).toBe('conflict');
+      expect(await stores.feeds.lease(1, HOUR_MS)).toEqual([ID]);
+    });
+  });
+
   describe('a node that is deleted', () => {
     it('is gone with all that belongs to it, and so it is when it is made again', async () => {
       const config = { type: CUSTOM, itemExpire: 9, maxItems: 1 } as const;
