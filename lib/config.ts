@@ -55,6 +55,7 @@ const schema = z.object({
   POLL_MAX_SECONDS: seconds.default(900),
   FETCH_CONCURRENCY: count.default(100),
   FETCH_PER_HOST: count.default(2),
+  FETCH_GAP_MS: between(0, 60_000).default(500),
   FETCH_TIMEOUT_SECONDS: seconds.default(20),
   FETCH_MAX_BYTES: count.default(10_485_760),
   FETCH_ALLOW: list.refine((cidrs) => cidrs.every((cidr) => ipaddr.isValidCIDR(cidr)), 'must be CIDRs'),

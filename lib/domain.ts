@@ -210,6 +210,8 @@ export interface Target {
   readonly body?: string;
   /** How many subscribers a look is for: publishers count them by the User-Agent. */
   readonly subscribers?: number;
+  /** Somebody waits for the answer: the look stands in line for a busy host, however long that is. */
+  readonly awaited?: true;
   /** Sent to this origin only, and over nothing less safe than it was given for: credentials of a private feed. */
   readonly headers?: Readonly<Record<string, string>>;
 }
@@ -253,6 +255,8 @@ export interface Feed {
   readonly lying?: true;
   /** Its ids change from look to look, so that its entries are told apart by what they link to and say. */
   readonly untrusted?: true;
+  /** It was never read to its end: whenever it is, what was beyond is its past. */
+  readonly partial?: true;
   /** Until when a push that has proven to be healthy stands in for looks. */
   readonly pushed?: number;
   /** Since when nobody follows it, so that it is not looked at. */

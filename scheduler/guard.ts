@@ -2,7 +2,9 @@ import { Resolver, lookup as systemLookup } from 'node:dns/promises';
 import http from 'node:http';
 import https from 'node:https';
 import { isIP, Socket, type LookupFunction } from 'node:net';
+import type { Duplex } from 'node:stream';
 import ipaddr from 'ipaddr.js';
+import { LRUCache } from 'lru-cache';
 
 /** A connection that was refused before it was made: the address is private, or the port is none of the web's. */
 export class BlockedAddress extends Error {
@@ -16,7 +18,16 @@ export class UnknownHost extends Error {
   readonly code = 'ENOTFOUND';
 }
 
-/** All addresses of a host name, in the order in which they are to be tried. Rejects where there are none. */
+/** A host name of which nobody could say whether it has addresses. */
+export class NoAnswer extends Error {
+  override readonly name = 'NoAnswer';
+  readonly code = 'EAI_AGAIN';
+}
+
+/**
+ * All addresses of a host name, in the order in which they are to be tried.
+ * @throws NoAnswer where that may change at once, UnknownHost where there are none
+ */
 export type Resolve = (hostname: string) => Promise<readonly string[]>;
 
 export interface GuardOptions {
@@ -24,11 +35,18 @@ export interface GuardOptions {
   readonly allow?: readonly string[];
   /** Replaces DNS. What it answers is checked like any other answer. */
   readonly resolve?: Resolve;
+  /** Replaces the authorities whose certificates are believed: PEM. */
+  readonly ca?: string;
 }
 
-export interface GuardedAgents {
+export interface Agents {
   readonly http: http.Agent;
   readonly https: https.Agent;
+}
+
+export interface GuardedAgents extends Agents {
+  /** The same without connections that were used before, and may have been closed meanwhile. */
+  readonly fresh: Agents;
 }
 
 /**
@@ -38,8 +56,11 @@ export interface GuardedAgents {
  *
  * A literal address is checked before the connection, a name's addresses between the lookup and the connection. There is
  * no second lookup that could answer differently (DNS rebinding), and every redirect comes through here again.
+ *
+ * A connection to a host that was connected to a minute ago is kept for a few seconds: it has several feeds. One that is
+ * used again leads where it was checked to lead.
  */
-export function createGuardedAgents({ allow = [], resolve }: GuardOptions = {}): GuardedAgents {
+export function createGuardedAgents({ allow = [], resolve, ca }: GuardOptions = {}): GuardedAgents {
   const allowed = allow.map((cidr) => ipaddr.parseCIDR(cidr));
   const addressesOf = resolve ?? createResolve({ local: allow.length > 0 });
 
@@ -65,7 +86,10 @@ export function createGuardedAgents({ allow = [], resolve }: GuardOptions = {}):
           else if (options.all) callback(null, [first, ...others]);
           else callback(null, first.address, first.family);
         },
-        (cause: unknown) => callback(new UnknownHost('The host has no address', { cause }), ''),
+        (cause: unknown) => {
+          const error = cause instanceof NoAnswer ? cause : new UnknownHost('The host has no address', { cause });
+          callback(error, '');
+        },
       );
     };
 
@@ -77,26 +101,71 @@ export function createGuardedAgents({ allow = [], resolve }: GuardOptions = {}):
     return lookupFor(Number(port));
   }
 
-  class GuardedHttp extends http.Agent {
-    override createConnection(...[options, callback]: Parameters<http.Agent['createConnection']>) {
-      const lookup = screen(options);
-      if (typeof lookup === 'function') return super.createConnection({ ...options, lookup }, callback);
-      return refuse(lookup, callback);
-    }
+  const kept = createKeeper();
+
+  function guarded<Kind extends http.Agent>(agent: Kind): Kind {
+    const connect = agent.createConnection.bind(agent);
+    const keepAlive = agent.keepSocketAlive.bind(agent);
+    const reuse = agent.reuseSocket.bind(agent);
+    const guard: Pick<http.Agent, 'createConnection' | 'keepSocketAlive' | 'reuseSocket'> = {
+      createConnection(options, callback) {
+        const lookup = screen(options);
+        if (typeof lookup !== 'function') return refuse(lookup, callback);
+        return kept.opened(`${options.host ?? ''}:${options.port ?? ''}`, connect({ ...options, lookup }, callback));
+      },
+      keepSocketAlive(socket) {
+        if (!kept.keep(socket)) return false;
+        keepAlive(socket);
+        // The agent's own time-out would be set for every request too. It closes what times out while it is idle.
+        if (socket instanceof Socket) socket.setTimeout(IDLE_MS);
+        return true;
+      },
+      reuseSocket(socket, request) {
+        kept.reused(socket);
+        if (socket instanceof Socket) socket.setTimeout(0);
+        reuse(socket, request);
+      },
+    };
+    return Object.assign(agent, guard);
   }
 
-  class GuardedHttps extends https.Agent {
-    override createConnection(...[options, callback]: Parameters<https.Agent['createConnection']>) {
-      const lookup = screen(options);
-      if (typeof lookup === 'function') return super.createConnection({ ...options, lookup }, callback);
-      return refuse(lookup, callback);
-    }
-  }
+  const agents = (keepAlive: boolean): Agents => ({
+    http: guarded(new http.Agent({ keepAlive })),
+    // A poller talks to ever other hosts: TLS sessions are not worth their memory.
+    https: guarded(new https.Agent({ keepAlive, maxCachedSessions: 0, ...(ca && { ca }) })),
+  });
+  return { ...agents(true), fresh: agents(false) };
+}
 
-  // A poller talks to ever other hosts: neither connections nor TLS sessions are worth their memory.
+// Less than the five seconds of many servers: who closes first is not asked in vain.
+const IDLE_MS = 4_000;
+const MAX_IDLE = 256;
+/** A host that was connected to in this time may be connected to again while a connection is kept. */
+const RECENT = { ttl: 2 * IDLE_MS, max: 20_000 } as const;
+
+/** Decides which connections are kept: a poller talks to ever other hosts, and most of them are not worth their memory. */
+function createKeeper() {
+  const recent = new LRUCache<string, true>(RECENT);
+  const worthKeeping = new WeakSet<Duplex>();
+  const idle = new Set<Duplex>();
   return {
-    http: new GuardedHttp({ keepAlive: false }),
-    https: new GuardedHttps({ keepAlive: false, maxCachedSessions: 0 }),
+    /** @param host name and port */
+    opened<Opened extends Duplex | null | undefined>(host: string, socket: Opened): Opened {
+      if (socket && recent.has(host)) {
+        worthKeeping.add(socket);
+        socket.once('close', () => idle.delete(socket));
+      }
+      recent.set(host, true);
+      return socket;
+    },
+    keep(socket: Duplex): boolean {
+      if (idle.size >= MAX_IDLE || !worthKeeping.has(socket)) return false;
+      idle.add(socket);
+      return true;
+    },
+    reused(socket: Duplex): void {
+      idle.delete(socket);
+    },
   };
 }
 
@@ -118,44 +187,79 @@ function refuse(error: Error, callback?: (error: Error, socket: Socket) => void)
   callback?.(error, new Socket());
 }
 
-const MAX_CACHED_NAMES = 10_000;
-const MAX_CACHED_SECONDS = 300;
-
 export interface ResolveOptions {
   /** Whether the system is asked too, for names like localhost. */
   readonly local: boolean;
   /** In the place of the system's name servers. */
   readonly servers?: readonly string[];
+  /** In milliseconds that never go back. */
+  readonly now?: () => number;
+}
+
+const MAX_NAMES = 50_000;
+/** Answers hold as long as they say, within bounds; that there is none is believed for a while too. */
+const HOLD_SECONDS = { least: 5, most: 300, none: 60 } as const;
+/** RFC 8767: while nobody answers, the last answer is better than none, for a day; and nobody is asked for a while. */
+const STALE = { mostMs: 86_400_000, holdSeconds: 30 } as const;
+/** c-ares's words for a name that does not exist, or exists and has no address of that kind. */
+const NOTHING_THERE: ReadonlySet<unknown> = new Set(['ENOTFOUND', 'ENODATA']);
+
+interface Answer {
+  readonly addresses: readonly string[];
+  readonly at: number;
 }
 
 /**
  * Asks the DNS by c-ares: dns.lookup has four threads for the whole process, and they are zlib's too. c-ares does not
  * read /etc/hosts, which is as well for strangers' URLs; with `local` the system is asked for what the DNS lacks.
- * Answers are kept as long as they say, but not above five minutes.
+ * Those who ask for one name at once share one question.
  */
-export function createResolve({ local, servers }: ResolveOptions): Resolve {
+export function createResolve({ local, servers, now = () => performance.now() }: ResolveOptions): Resolve {
   const resolver = new Resolver({ timeout: 2_500, tries: 2 });
   if (servers) resolver.setServers(servers);
-  const cache = new Map<string, { readonly addresses: readonly string[]; readonly until: number }>();
 
-  return async (hostname) => {
-    const known = cache.get(hostname);
-    if (known && known.until > performance.now()) return known.addresses;
+  const cache = new LRUCache<string, Answer>({
+    max: MAX_NAMES,
+    perf: { now },
+    ttlResolution: 0,
+    fetchMethod: async (hostname, last, { options }) => {
+      try {
+        const { addresses, seconds } = await ask(hostname);
+        options.ttl = seconds * 1_000;
+        return { addresses, at: now() };
+      } catch (error) {
+        if (!last?.addresses.length || last.at + STALE.mostMs < now()) throw error;
+        options.ttl = STALE.holdSeconds * 1_000;
+        return last;
+      }
+    },
+  });
 
+  /** @throws NoAnswer */
+  async function ask(hostname: string): Promise<{ readonly addresses: readonly string[]; readonly seconds: number }> {
     // IPv4 comes first: many hosts have an IPv6 address and no route to it.
     const answers = await Promise.allSettled([
       resolver.resolve4(hostname, { ttl: true }),
       resolver.resolve6(hostname, { ttl: true }),
     ]);
     const records = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []));
-    if (records.length === 0 && local)
-      return (await systemLookup(hostname, { all: true })).map(({ address }) => address);
-    if (records.length === 0) throw new UnknownHost('The DNS has no address for the host');
+    if (records.length > 0) {
+      const seconds = Math.min(HOLD_SECONDS.most, ...records.map(({ ttl }) => ttl));
+      return { addresses: records.map(({ address }) => address), seconds: Math.max(HOLD_SECONDS.least, seconds) };
+    }
+    const known = local ? await systemLookup(hostname, { all: true }).catch(() => []) : [];
+    const addresses = known.map(({ address }) => address);
+    const isSilent = answers.some((answer) => answer.status === 'rejected' && !saysNothingThere(answer.reason));
+    if (addresses.length === 0 && isSilent) throw new NoAnswer('The DNS does not answer');
+    return { addresses, seconds: addresses.length > 0 ? HOLD_SECONDS.least : HOLD_SECONDS.none };
+  }
 
-    const addresses = records.map(({ address }) => address);
-    const seconds = Math.min(MAX_CACHED_SECONDS, ...records.map(({ ttl }) => ttl));
-    if (cache.size >= MAX_CACHED_NAMES) cache.clear();
-    cache.set(hostname, { addresses, until: performance.now() + seconds * 1_000 });
-    return addresses;
+  return async (hostname) => {
+    const answer = await cache.fetch(hostname);
+    if (!answer?.addresses.length) throw new UnknownHost('The DNS has no address for the host');
+    return answer.addresses;
   };
 }
+
+const saysNothingThere = (error: unknown): boolean =>
+  typeof error === 'object' && error !== null && 'code' in error && NOTHING_THERE.has(error.code);

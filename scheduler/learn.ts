@@ -36,6 +36,7 @@ export interface LearnDeps {
 }
 
 /** What a look came to: the readings that say something of the feed. */
+type Fresh = Extract<Reading, { kind: 'fresh' }>;
 type Settled = Exclude<Reading, { kind: 'page' | 'postponed' }>;
 
 /** What is known of a look beside what it has found. */
@@ -65,7 +66,8 @@ export async function learn(
 ): Promise<'conflict' | { readonly announced: number }> {
   const found: Settled = reading.kind === 'page' ? await follow(deps, feed, reading.feeds) : reading;
   const now = deps.now();
-  const changes = found.kind === 'fresh' ? await changesOf(deps, feed, found.entries, isFirst(feed, now)) : undefined;
+  const changes =
+    found.kind === 'fresh' ? await changesOf(deps, feed, found.entries, isPast(feed, found, now)) : undefined;
   const facts = factsAfter(deps, feed, found, changes, circumstances);
   const nextMs = nextLook(
     {
@@ -105,6 +107,10 @@ const announcedIn = (changes: Changes | undefined) =>
 /** What a feed shows for the first time, or after nobody has followed it for a day, is its past. */
 const isFirst = ({ read, paused }: Feed, now: number): boolean =>
   read === undefined || (paused !== undefined && now - paused >= DAY_MS);
+
+/** And so is what was beyond the cut when it is read to its end for the first time. */
+const isPast = (feed: Feed, { cut }: Pick<Fresh, 'cut'>, now: number): boolean =>
+  isFirst(feed, now) || (feed.partial === true && !cut);
 
 function outcomeOf(found: Settled, changes: Changes | undefined): Commit['outcome'] {
   switch (found.kind) {
@@ -149,6 +155,8 @@ function factsAfter(
   if (rhythm && JSON.stringify(rhythm) !== JSON.stringify(feed.rhythm)) facts.rhythm = rhythm;
   if (found.kind === 'fresh' || found.hasBody) facts.full = now;
   if (found.kind === 'fresh') {
+    if (found.cut && isFirst(feed, now)) facts.partial = true;
+    if (feed.partial && !found.cut) facts.partial = null;
     if (JSON.stringify(found.pace) !== JSON.stringify(feed.pace)) facts.pace = found.pace ?? null;
     // It was asked without validators because it had claimed for a week that nothing has changed.
     if (isLongUnseen(feed, now) && news.length > 0) facts.lying = true;

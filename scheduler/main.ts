@@ -13,12 +13,15 @@ import { redisSnapshots } from '../lib/store/snapshots.js';
 import { redisSubscriptions } from '../lib/store/subscriptions.js';
 import { createVault } from '../lib/vault.js';
 import { createFetch, type FetchOptions } from './fetch.js';
+import { createResolve } from './guard.js';
+import { createHosts, type HostsOptions } from './hosts.js';
 import { createIntake, type Health } from './intake.js';
 import { createParser } from './parse.js';
 import { createPictureFetcher, PICTURES } from './picture.js';
 import { poll, probe, type PollDeps } from './poll.js';
 import { push } from './push.js';
 import { createReader } from './read.js';
+import { createRobots, ROBOTS } from './robots.js';
 import { createTick, LEASE_MS } from './tick.js';
 
 const TICK_MS = 1_000;
@@ -40,10 +43,18 @@ await runProcess('scheduler', process.env, async ({ config, version, emit, metri
   const items = redisItems(redis, keys);
   const snapshots = redisSnapshots(redis, keys);
 
-  const fetching: FetchOptions = {
-    userAgent: `Hydrant/${version}${config.PUBLIC_URL ? ` (+${config.PUBLIC_URL})` : ''}`,
+  const turns: HostsOptions = {
     concurrency: config.FETCH_CONCURRENCY,
     perHost: config.FETCH_PER_HOST,
+    gapMs: config.FETCH_GAP_MS,
+    longestRestSeconds: config.POLL_MAX_SECONDS,
+  };
+  const fetching: FetchOptions = {
+    userAgent: `Hydrant/${version}`,
+    contact: config.PUBLIC_URL,
+    ...turns,
+    hosts: createHosts(turns),
+    resolve: createResolve({ local: config.FETCH_ALLOW.length > 0 }),
     timeoutMs: config.FETCH_TIMEOUT_SECONDS * 1_000,
     maxBytes: config.FETCH_MAX_BYTES,
     allow: config.FETCH_ALLOW,
@@ -73,7 +84,7 @@ await runProcess('scheduler', process.env, async ({ config, version, emit, metri
   const deps: PollDeps = {
     feeds,
     items,
-    mayLookAt: () => Promise.resolve(true),
+    mayLookAt: createRobots({ fetch: createFetch({ ...fetching, ...ROBOTS }) }),
     takeMs: LEASE_MS,
     counted,
     aliases,

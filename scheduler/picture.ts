@@ -35,8 +35,8 @@ export interface PictureFetcherDeps {
  */
 export function createPictureFetcher({ feeds, pictures, fetch }: PictureFetcherDeps) {
   async function pictureAt(url: FeedUrl): Promise<Picture | undefined> {
-    const fetched = await fetch({ url });
-    if (fetched.kind !== 'fetched') return undefined;
+    const fetched = await fetch({ url, awaited: true });
+    if (fetched.kind !== 'fetched' || fetched.isCut) return undefined;
     const image = identify(fetched.bytes);
     if (!image) return undefined;
     const data = Buffer.from(fetched.bytes);

@@ -125,11 +125,11 @@ async function forget({ feeds, nodes, aliases, emit }: PollDeps, id: FeedId): Pr
  * feed that it names.
  */
 export async function probe(deps: PollDeps, url: FeedUrl): Promise<ProbeResult> {
-  const reading = await deps.read({ url });
+  const reading = await deps.read({ url, awaited: true });
   if (reading.kind !== 'page') return adopt(deps, url, reading);
   for (const candidate of reading.feeds) {
     if (!(await deps.mayLookAt(candidate))) continue;
-    const result = await adopt(deps, candidate, await deps.read({ url: candidate }));
+    const result = await adopt(deps, candidate, await deps.read({ url: candidate, awaited: true }));
     if (result.kind !== 'feed') continue;
     await deps.aliases.add(url, result.feed);
     return result;

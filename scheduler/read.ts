@@ -18,26 +18,45 @@ export type Read = (target: Target, signal?: AbortSignal) => Promise<Reading>;
 export function createReader({ fetch, parse }: ReaderDeps): Read {
   return async function read(target, signal) {
     const fetched = await fetch(target, signal);
-    if (fetched.kind === 'failed') return fetched;
+    if (fetched.kind === 'failed' || fetched.kind === 'postponed') return fetched;
     if (fetched.kind === 'not-modified') return { ...fetched, kind: 'unchanged' };
 
-    const { bytes, contentType, link, validators, url } = fetched;
-    const moved = fetched.moved && { moved: fetched.moved };
-    const body = createHash('sha256').update(bytes).digest('base64url');
+    const { bytes, isCut, contentType, link, validators, url } = fetched;
+    const also = {
+      ...(fetched.moved && { moved: fetched.moved }),
+      ...(fetched.freshFor !== undefined && { freshFor: fetched.freshFor }),
+    };
+    const body = createHash('sha256').update(bytes).digest('base64url').slice(0, BODY_HASH_CHARS);
     // Many servers ignore validators, and parsing is fifty times the work of hashing.
-    if (body === target.body) return { kind: 'unchanged', validators, ...moved };
+    if (body === target.body) return { kind: 'unchanged', validators, hasBody: true, ...also };
 
     const parsed = await parse(bytes, contentType, url);
+    if (isCut && parsed.kind !== 'feed') return BROKEN_OFF;
     if (parsed.kind === 'failed') return parsed;
     if (parsed.kind === 'feed') {
       const { source, entries } = parsed;
-      return { kind: 'fresh', source: withHeaderLinks(source, link, url), entries, validators, body, url, ...moved };
+      const cut = isCut && { cut: true as const };
+      return {
+        kind: 'fresh',
+        source: withHeaderLinks(source, link, url),
+        entries,
+        validators,
+        body,
+        url,
+        ...also,
+        ...cut,
+      };
     }
     const feeds = [...new Set([...parsed.feeds, ...discoverInHeader(link, url)])];
     if (feeds.length > 0) return { kind: 'page', feeds };
     return { kind: 'failed', reason: 'not-a-feed', text: 'There is neither a feed nor a page that names one' };
   };
 }
+
+/** Of SHA-256, in base64: it is kept for every feed. */
+const BODY_HASH_CHARS = 16;
+
+const BROKEN_OFF: Reading = { kind: 'failed', reason: 'connect', text: 'The server broke off its answer' };
 
 /** WebSub 4: a feed may name its hub and itself in the Link header, which then comes first. */
 function withHeaderLinks(source: Source, header: string, url: string): Source {

@@ -93,7 +93,7 @@ export interface Commit {
 }
 
 /** Fields of a feed's hash that are JSON. */
-const FACTS = ['told', 'moving', 'at', 'pace', 'rhythm', 'full', 'lying', 'untrusted', 'pushed'] as const;
+const FACTS = ['told', 'moving', 'at', 'pace', 'rhythm', 'full', 'lying', 'untrusted', 'partial', 'pushed'] as const;
 
 // Seen entries that the feed has not shown for this long are forgotten, once there are more than FEW of them.
 const FORGET_AFTER_DAYS = 60;

@@ -5,7 +5,7 @@ import { request as httpsRequest } from 'node:https';
 import { isIP, type AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import ipaddr from 'ipaddr.js';
-import { createGuardedAgents, createResolve, type GuardOptions } from '../../scheduler/guard.js';
+import { createGuardedAgents, createResolve, NoAnswer, UnknownHost, type GuardOptions } from '../../scheduler/guard.js';
 
 /** A server that nobody may reach: whatever gets through counts. */
 let hits = 0;
@@ -122,15 +122,16 @@ describe('the DNS', () => {
   /** A name server that knows these addresses, and counts what it is asked. */
   async function nameServer(known: Readonly<Record<string, readonly string[]>>, ttl: number) {
     const asked: string[] = [];
+    let isFailing = false;
     const socket = createSocket('udp4');
     socket.on('message', (query, { port: back, address }) => {
       const { name, type, end } = readQuestion(query);
       asked.push(`${name} ${type === A ? 'A' : 'AAAA'}`);
-      const answers = (known[name] ?? []).filter((ip) => isIP(ip) === (type === A ? 4 : 6));
+      const answers = (isFailing ? [] : (known[name] ?? [])).filter((ip) => isIP(ip) === (type === A ? 4 : 6));
       const header = Buffer.from([
         ...query.subarray(0, 2),
         0x81,
-        known[name] ? 0x80 : 0x83,
+        isFailing ? SERVFAIL : known[name] ? NOERROR : NXDOMAIN,
         0,
         1,
         0,
@@ -149,10 +150,11 @@ describe('the DNS', () => {
     socket.bind(0, '127.0.0.1');
     await once(socket, 'listening');
     sockets.push(socket);
-    return { asked, servers: [`127.0.0.1:${socket.address().port}`] };
+    return { asked, servers: [`127.0.0.1:${socket.address().port}`], fail: () => void (isFailing = true) };
   }
 
   const A = 1;
+  const [NOERROR, SERVFAIL, NXDOMAIN] = [0x80, 0x82, 0x83];
   const sockets: Socket[] = [];
   afterAll(() => sockets.forEach((socket) => socket.close()));
 
@@ -179,11 +181,55 @@ describe('the DNS', () => {
   });
 
   it('is asked again when they do not hold', async () => {
-    const { asked, servers } = await nameServer({ 'short.example': ['1.1.1.1'] }, 0);
-    const resolve = createResolve({ local: false, servers });
+    const { asked, servers } = await nameServer({ 'short.example': ['1.1.1.1'] }, 20);
+    let time = 1;
+    const resolve = createResolve({ local: false, servers, now: () => time });
     await resolve('short.example');
+    time += 19_000;
+    await resolve('short.example');
+    expect(asked).toHaveLength(2);
+    time += 2_000;
     await resolve('short.example');
     expect(asked).toHaveLength(4);
+  });
+
+  it('is asked once for those who ask at once', async () => {
+    const { asked, servers } = await nameServer({ 'busy.example': ['1.1.1.1'] }, 60);
+    const resolve = createResolve({ local: false, servers });
+    const answers = await Promise.all(Array.from({ length: 20 }, () => resolve('busy.example')));
+    expect(answers).toEqual(Array(20).fill(['1.1.1.1']));
+    expect(asked).toHaveLength(2);
+  });
+
+  it('is believed for a while that there is nothing', async () => {
+    const known: Record<string, string[]> = {};
+    const { asked, servers } = await nameServer(known, 60);
+    let time = 1;
+    const resolve = createResolve({ local: false, servers, now: () => time });
+    await expect(resolve('new.example')).rejects.toThrow(UnknownHost);
+    await expect(resolve('new.example')).rejects.toThrow(UnknownHost);
+    expect(asked).toHaveLength(2);
+    known['new.example'] = ['1.1.1.1'];
+    time += 61_000;
+    expect(await resolve('new.example')).toEqual(['1.1.1.1']);
+  });
+
+  it('is told from a DNS that does not answer, for which its last answer stands in for a day', async () => {
+    const known = { 'old.example': ['1.1.1.1'] };
+    const server = await nameServer(known, 60);
+    let time = 1;
+    const resolve = createResolve({ local: false, servers: server.servers, now: () => time });
+    await resolve('old.example');
+    server.fail();
+    await expect(resolve('other.example')).rejects.toThrow(NoAnswer);
+    time += 3_600_000;
+    expect(await resolve('old.example')).toEqual(['1.1.1.1']);
+    const asked = server.asked.length;
+    time += 29_000;
+    expect(await resolve('old.example')).toEqual(['1.1.1.1']);
+    expect(server.asked).toHaveLength(asked);
+    time += 86_400_000;
+    await expect(resolve('old.example')).rejects.toThrow(NoAnswer);
   });
 
   it('may know nothing: then the system is asked where that is wanted', async () => {

@@ -478,6 +478,26 @@ describe('a document that was not read to its end', () => {
   });
 });
 
+describe('a first reading that was cut', () => {
+  it('is not all of the past: what was beyond is no news either', async () => {
+    const { stores, world, look } = bench();
+    await follow(stores);
+    const show = (cut: boolean, ...ids: readonly string[]) =>
+      world.set(BLOG, { ...fresh(...ids.map((id) => entryOf(id))), ...(cut && { cut }) });
+    show(true, 'd', 'c');
+    await look();
+    show(true, 'e', 'd');
+    await look();
+    expect(await announced(stores)).toEqual(['new e']);
+    show(false, 'e', 'd', 'c', 'b', 'a');
+    await look();
+    expect(await announced(stores)).toEqual(['new e']);
+    show(false, 'f', 'e', 'd');
+    await look();
+    expect(await announced(stores)).toEqual(['new e', 'new f']);
+  });
+});
+
 describe('a push that is trusted', () => {
   it('stands in for looks until one of them finds what it has missed', async () => {
     const { clock, stores, world, look } = bench();

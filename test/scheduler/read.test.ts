@@ -26,7 +26,7 @@ function read(answer: string | Fetched, { link = '', ...target }: Partial<Target
   return createReader({ fetch: async () => fetched, parse: readDocument })({ url: URL, ...target });
 }
 
-const hash = (text: string) => createHash('sha256').update(text).digest('base64url');
+const hash = (text: string) => createHash('sha256').update(text).digest('base64url').slice(0, 16);
 
 describe('a look at a URL', () => {
   it('finds a feed', async () => {
@@ -45,7 +45,11 @@ describe('a look at a URL', () => {
   });
 
   it('finds the same bytes again', async () => {
-    expect(await read(FEED, { body: hash(FEED) })).toEqual({ kind: 'unchanged', validators: VALIDATORS });
+    expect(await read(FEED, { body: hash(FEED) })).toEqual({
+      kind: 'unchanged',
+      validators: VALIDATORS,
+      hasBody: true,
+    });
   });
 
   it('finds that the feed has moved for good, whether or not it has changed', async () => {
@@ -55,8 +59,32 @@ describe('a look at a URL', () => {
       ...{ validators: VALIDATORS, url: moved, moved },
     };
     expect(await read({ ...fetched, bytes: fetched.bytes.slice() })).toMatchObject({ kind: 'fresh', moved });
-    expect(await read(fetched, { body: hash(FEED) })).toEqual({ kind: 'unchanged', validators: VALIDATORS, moved });
+    expect(await read(fetched, { body: hash(FEED) })).toMatchObject({ kind: 'unchanged', moved });
     expect(await read({ kind: 'not-modified', moved })).toEqual({ kind: 'unchanged', moved });
+  });
+
+  it('finds for how long it is fresh, whether or not it has changed', async () => {
+    const fetched: Fetched = {
+      ...{ kind: 'fetched', bytes: new Uint8Array(Buffer.from(FEED)), contentType: '', link: '' },
+      ...{ validators: VALIDATORS, url: URL, freshFor: 600 },
+    };
+    expect(await read(fetched)).toMatchObject({ kind: 'fresh', freshFor: 600 });
+    expect(await read(fetched, { body: hash(FEED) })).toMatchObject({ kind: 'unchanged', freshFor: 600 });
+    expect(await read({ kind: 'not-modified', freshFor: 60 })).toEqual({ kind: 'unchanged', freshFor: 60 });
+  });
+
+  it('takes what there is of a feed that was cut off, and says so; of anything else, a part is nothing', async () => {
+    const cut = (text: string): Fetched => ({
+      ...{ kind: 'fetched', bytes: new Uint8Array(Buffer.from(text)), isCut: true, contentType: '', link: '' },
+      ...{ validators: {}, url: URL },
+    });
+    const failed = { kind: 'failed', reason: 'connect', text: 'The server broke off its answer' };
+    expect(await read(cut(FEED))).toMatchObject({ kind: 'fresh', validators: {}, cut: true });
+    expect(await read(cut('<html><p>'))).toEqual(failed);
+  });
+
+  it('is put off where the host is busy', async () => {
+    expect(await read({ kind: 'postponed', seconds: 20 })).toEqual({ kind: 'postponed', seconds: 20 });
   });
 
   it('is told that nothing changed', async () => {

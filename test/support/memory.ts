@@ -379,7 +379,11 @@ export function memoryStores(options: StoreOptions = {}): Stores {
       const one = id === FIREHOSE ? undefined : known.get(id);
       if (one && sealed !== undefined) {
         const { body: _, ...rest } = one.feed;
-        const feed: { -readonly [Key in keyof Feed]: Feed[Key] } = { ...rest, validators: {}, version: rest.version + 1 };
+        const feed: { -readonly [Key in keyof Feed]: Feed[Key] } = {
+          ...rest,
+          validators: {},
+          version: rest.version + 1,
+        };
         if (sealed) feed.sealed = sealed;
         else delete feed.sealed;
         Object.assign(one, { feed, due: now() });

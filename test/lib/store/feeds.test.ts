@@ -745,6 +745,7 @@ contract((open) => {
       full: 5,
       lying: true,
       untrusted: true,
+      partial: true,
       pushed: 7,
     };
     const commit = async (some: Facts) => {
