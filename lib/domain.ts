@@ -18,14 +18,15 @@ export type NodeId = Brand<string, 'NodeId'>;
  */
 export type ItemId = Brand<string, 'ItemId'>;
 
-/** RFC 4287 text construct. `xhtml` is the inside of the <div>, as XML text; `html` is unescaped markup. */
+/**
+ * RFC 4287 text construct. `xhtml` is the inside of the <div>, as XML text; `html` is unescaped markup. Markup is
+ * sanitised, and all URLs in it are absolute.
+ */
 export interface Text {
   readonly type: 'text' | 'html' | 'xhtml';
   readonly value: string;
   /** xml:lang, where it differs from the feed's. */
   readonly lang?: string;
-  /** xml:base, absolute; present only where `value` may hold relative references. */
-  readonly base?: string;
 }
 
 /** RFC 4287 4.1.3.2: content that lives somewhere else. */

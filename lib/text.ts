@@ -5,7 +5,12 @@ import { Parser } from 'htmlparser2';
  * are dropped, lone surrogates become U+FFFD.
  */
 export const xmlText = (text: string): string =>
-  text.replace(FORBIDDEN, (character) => (/[\ud800-\udfff]/.test(character) ? '\ufffd' : ''));
+  SUSPICIOUS.test(text)
+    ? text.replace(FORBIDDEN, (character) => (/[\ud800-\udfff]/.test(character) ? '\ufffd' : ''))
+    : text;
+
+// Looking at single units is several times faster than at characters, and most texts have none of these.
+const SUSPICIOUS = /[\0-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]/;
 
 const FORBIDDEN = /[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/gu;
 
@@ -15,21 +20,35 @@ export function cutText(text: string, maxChars: number): string {
   return maxChars < 1 ? '' : beginning(text, maxChars - ELLIPSIS.length) + ELLIPSIS;
 }
 
+/** An element: as it is read, or as it is to be written. What has a `text` is written with that inside, and nothing else. */
+export interface Tag {
+  readonly name: string;
+  readonly attributes: Readonly<Record<string, string>>;
+  readonly text?: string;
+}
+
+/** What to write for an element that stands in `parent` ('' for none); for undefined it goes with all that is in it. */
+export type Rewrite = (tag: Tag, parent: string) => Tag | undefined;
+
 /**
  * HTML or XHTML markup (the inside of a <body> or <div>), or a beginning of it that is at most `maxChars` UTF-16 units
  * long: never cut inside a tag or an entity, what is open is closed, and an ellipsis stands where text is missing.
- * Takes linear time.
- *
- * HTML that is short enough comes back as it is. XHTML is always written anew, and is well-formed XML with namespaces
- * whatever came in: HTML's entities are characters, prefixes are gone, nesting ends at 100 levels
- * (and the text at 1,000).
+ * Takes linear time. HTML that is short enough comes back as it is; anything else as rewriteMarkup() writes it.
  */
 export function cutMarkup(markup: string, maxChars: number, type: 'html' | 'xhtml'): string {
-  if (type === 'html' && markup.length <= maxChars) return markup;
+  return type === 'html' && markup.length <= maxChars ? markup : rewriteMarkup(markup, maxChars, type, (tag) => tag);
+}
+
+/**
+ * The same, with every element rewritten. The result is well-formed XML whatever came in: HTML's entities are
+ * characters, prefixes, namespaces and comments are gone, nesting ends at 100 levels (and the text at 1,000). Scripts,
+ * styles and templates are left out.
+ */
+export function rewriteMarkup(markup: string, maxChars: number, type: 'html' | 'xhtml', rewrite: Rewrite): string {
   const xhtml = type === 'xhtml';
   const written: string[] = [];
-  /** An entry per open element: its end tag, or nothing where its tags are left out. */
-  const open: string[] = [];
+  /** An entry per open element: its name as it was written, and its end tag, '' where its tags are left out. */
+  const open: { readonly name: string; readonly end: string; readonly unread: boolean }[] = [];
   const state = { room: maxChars - ELLIPSIS.length, unread: 0, full: false };
 
   const stop = () => {
@@ -40,17 +59,23 @@ export function cutMarkup(markup: string, maxChars: number, type: 'html' | 'xhtm
   const parser = new Parser(
     {
       onopentag(qualifiedName, attributes) {
-        const name = xhtml ? localName(qualifiedName) : qualifiedName;
-        if (UNREADABLE.has(name)) state.unread++;
         if (open.length >= ABSURD_DEPTH) return stop();
-        if (state.full || state.unread > 0 || open.length >= MAX_DEPTH || !NAME.test(name)) return void open.push('');
-        const empty = VOID.has(name);
-        const start = `<${name}${attributesText(attributes, xhtml)}${xhtml && empty ? '/' : ''}>`;
-        const end = empty ? '' : `</${name}>`;
+        const parent = open.at(-1)?.name ?? '';
+        if (state.full || state.unread > 0) return void open.push({ name: parent, end: '', unread: false });
+        const name = xhtml ? localName(qualifiedName) : qualifiedName;
+        const tag = UNREADABLE.has(name) ? undefined : rewrite({ name, attributes }, parent);
+        const unread = !tag || tag.text !== undefined;
+        if (unread) state.unread++;
+        if (!tag || open.length >= MAX_DEPTH || !NAME.test(tag.name)) {
+          return void open.push({ name: parent, end: '', unread });
+        }
+        const empty = VOID.has(tag.name);
+        const start = `<${tag.name}${attributesText(tag.attributes)}${empty ? ' /' : ''}>${escapeXml(tag.text ?? '')}`;
+        const end = empty ? '' : `</${tag.name}>`;
         if (start.length + end.length > state.room) return stop();
         state.room -= start.length + end.length;
         written.push(start);
-        open.push(end);
+        open.push({ name: tag.name, end, unread });
       },
       ontext(text) {
         if (state.full || state.unread > 0) return;
@@ -63,10 +88,11 @@ export function cutMarkup(markup: string, maxChars: number, type: 'html' | 'xhtm
         written.push(escapeXml(beginning(text, unitsThatFit(text, state.room))));
         stop();
       },
-      onclosetag(qualifiedName) {
+      onclosetag() {
         if (state.full) return;
-        if (UNREADABLE.has(xhtml ? localName(qualifiedName) : qualifiedName)) state.unread--;
-        written.push(open.pop() ?? '');
+        const element = open.pop();
+        if (element?.unread) state.unread--;
+        written.push(element?.end ?? '');
       },
     },
     { xmlMode: xhtml },
@@ -74,7 +100,14 @@ export function cutMarkup(markup: string, maxChars: number, type: 'html' | 'xhtm
   parser.write(xhtml ? markup.replace(HTML_ENTITY, decodedEntity) : markup);
   if (!state.full) parser.end();
   if (state.full && maxChars > 0) written.push(ELLIPSIS);
-  return written.join('') + open.reverse().join('');
+  // A reference to a character that XML forbids was none before.
+  return (
+    xmlText(written.join('')) +
+    open
+      .reverse()
+      .map(({ end }) => end)
+      .join('')
+  );
 }
 
 /**
@@ -124,9 +157,6 @@ const HTML_ENTITY = /&(?!(?:amp|lt|gt|quot|apos);)[a-z][a-z0-9]{1,31};/gi;
 const UNREADABLE = new Set(['script', 'style', 'template']);
 const VOID = new Set('area base br col embed hr img input link meta param source track wbr'.split(' '));
 
-/** Any text may be declared as a namespace, but some of it is not well-formed; these two are what is in use. */
-const NAMESPACES = new Set(['http://www.w3.org/2000/svg', 'http://www.w3.org/1998/Math/MathML']);
-
 const lines = 'address article dd div dt figcaption footer header section tr'.split(' ');
 const paragraphs = 'blockquote dl figure h1 h2 h3 h4 h5 h6 hr ol p pre table ul'.split(' ');
 const AFTER: ReadonlyMap<string, string> = new Map([
@@ -157,16 +187,12 @@ function unitsThatFit(text: string, room: number): number {
   return units;
 }
 
-function attributesText(attributes: Readonly<Record<string, string>>, xhtml: boolean): string {
-  return Object.entries(attributes)
-    .filter(([name, value]) => (xhtml ? isXhtmlAttribute(name, value) : NAME.test(name)))
-    .map(([name, value]) => ` ${name}="${escapeXml(value)}"`)
-    .join('');
-}
-
-function isXhtmlAttribute(name: string, value: string): boolean {
-  if (name === 'xmlns') return NAMESPACES.has(value);
-  return NAME.test(name) || name === 'xml:lang' || name === 'xml:base';
+function attributesText(attributes: Readonly<Record<string, string>>): string {
+  let text = '';
+  for (const [name, value] of Object.entries(attributes)) {
+    if ((NAME.test(name) && name !== 'xmlns') || name === 'xml:lang') text += ` ${name}="${escapeXml(value)}"`;
+  }
+  return text;
 }
 
 /** An entity that XML does not know, as the character it stands for; as text where HTML does not know it either. */
@@ -179,5 +205,4 @@ function decodedEntity(entity: string): string {
 const localName = (name: string): string => name.slice(name.lastIndexOf(':') + 1);
 
 const ESCAPES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
-const escapeXml = (text: string): string =>
-  xmlText(text).replace(/[&<>"]/g, (character) => ESCAPES[character] ?? character);
+const escapeXml = (text: string): string => text.replace(/[&<>"]/g, (character) => ESCAPES[character] ?? character);

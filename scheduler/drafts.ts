@@ -13,6 +13,7 @@ import {
 } from '../lib/domain.js';
 import { cutMarkup, cutText, xmlText } from '../lib/text.js';
 import { isoDate } from './dates.js';
+import { sanitise } from './sanitise.js';
 
 /*
  * A draft is what the adapter of a format hands over: the words of RFC 4287 in the shape in which feedsmith reports
@@ -128,27 +129,28 @@ export function looseText(value: Maybe<string>): Maybe<TextDraft> {
   return value === undefined ? undefined : { value, type: /[<&]/.test(value) ? 'html' : 'text' };
 }
 
-/** Where a value stands: the base URL, absolute, and the language. */
+/** Where a value stands: the base URL, absolute, the language, and the page that shows it. */
 interface Place {
   readonly base: string;
   readonly lang?: string;
+  readonly page?: string;
 }
 
 function within(outer: Place, inner: Scope | undefined): Place {
   const lang = languageTag(inner?.lang) ?? outer.lang;
-  return { base: absolute(inner?.base, outer.base) ?? outer.base, ...(lang && { lang }) };
+  return { ...outer, base: absolute(inner?.base, outer.base) ?? outer.base, ...(lang && { lang }) };
 }
 
 function settleSource(draft: SourceDraft, place: Place): Source {
   return present({
     id: word(draft.id, MAX_ID_CHARS),
-    title: settleText(oneLine(draft.title), place, MAX_TITLE_CHARS, place.lang),
-    subtitle: settleText(draft.subtitle, place, MAX_TITLE_CHARS, place.lang),
+    title: shortened(settleText(oneLine(draft.title), place, place.lang), MAX_TITLE_CHARS),
+    subtitle: shortened(settleText(draft.subtitle, place, place.lang), MAX_TITLE_CHARS),
     links: settleLinks(draft.links, place),
     authors: settlePersons(draft.authors, place),
     categories: settleCategories(draft.categories),
     updated: date(draft.updated),
-    rights: settleText(draft.rights, place, MAX_TITLE_CHARS, place.lang),
+    rights: shortened(settleText(draft.rights, place, place.lang), MAX_TITLE_CHARS),
     icon: absolute(draft.icon, place.base),
     logo: absolute(draft.logo, place.base),
     lang: place.lang,
@@ -159,25 +161,28 @@ function settleSource(draft: SourceDraft, place: Place): Source {
 function settleEntry(draft: EntryDraft, feed: Place, ownPages: ReadonlySet<string>): Entry {
   const place = within(feed, draft.xml);
   const links = settleLinks(draft.links, place);
-  const content = outOfLine(draft.content, place) ?? settleText(draft.content, place, MAX_CONTENT_CHARS, feed.lang);
-  const summary = settleText(draft.summary, place, MAX_SUMMARY_CHARS, feed.lang);
+  const page = links.find(({ rel }) => rel === 'alternate')?.href;
+  const shown: Place = { ...place, ...(page !== undefined && { page }) };
+  const elsewhere = outOfLine(draft.content, place);
+  const content = elsewhere ? undefined : settleText(draft.content, shown, feed.lang);
+  const summary = settleText(draft.summary, shown, feed.lang);
   return present({
     id: idOf(draft, links, ownPages),
-    title: settleText(oneLine(draft.title), place, MAX_TITLE_CHARS, feed.lang),
+    title: shortened(settleText(oneLine(draft.title), shown, feed.lang), MAX_TITLE_CHARS),
     // Many feeds write the whole text twice.
-    summary: content && 'value' in content && content.value === summary?.value ? undefined : summary,
-    content,
+    summary: content && content.value === summary?.value ? undefined : shortened(summary, MAX_SUMMARY_CHARS),
+    content: elsewhere ?? shortened(content, MAX_CONTENT_CHARS),
     links,
     authors: settlePersons(draft.authors, place),
     contributors: settlePersons(draft.contributors, place),
     categories: settleCategories(draft.categories),
     published: date(draft.published),
     updated: date(draft.updated),
-    rights: settleText(draft.rights, place, MAX_TITLE_CHARS, feed.lang),
+    rights: shortened(settleText(draft.rights, shown, feed.lang), MAX_TITLE_CHARS),
     lang: place.lang === feed.lang ? undefined : place.lang,
     source: draft.source && settleSource(draft.source, { base: place.base }),
     media: settleMedia(draft.media, place),
-    truncated: isLong(draft.content, MAX_CONTENT_CHARS) || isLong(draft.summary, MAX_SUMMARY_CHARS) || undefined,
+    truncated: isLong(content, MAX_CONTENT_CHARS) || isLong(summary, MAX_SUMMARY_CHARS) || undefined,
   });
 }
 
@@ -206,27 +211,24 @@ function newest(entries: List<EntryDraft>): List<EntryDraft> {
   return dated.filter((candidate) => kept.has(candidate)).map(({ entry }) => entry);
 }
 
-function settleText(draft: Maybe<TextDraft>, outer: Place, max: number, feedLang?: string): Maybe<Text> {
+/** The text as it may be shown anywhere, in its full length. */
+function settleText(draft: Maybe<TextDraft>, outer: Place, feedLang?: string): Maybe<Text> {
   const type = textType(draft?.type);
   if (!draft?.value || !type) return undefined;
-  const { base, lang } = within(outer, draft.xml);
+  const place = within(outer, draft.xml);
   const clean = xmlText(draft.value).trim();
-  const value = type === 'text' ? cutText(clean, max) : cutMarkup(clean, max, type);
-  if (!value) return undefined;
-  return present({
-    type,
-    value,
-    lang: lang === feedLang ? undefined : lang,
-    base: type !== 'text' && RELATIVE_REFERENCE.test(value) ? base : undefined,
-  });
+  const value = type === 'text' ? clean : sanitise(clean, type, place).trim();
+  return value ? present({ type, value, lang: place.lang === feedLang ? undefined : place.lang }) : undefined;
 }
+
+const shortened = (text: Maybe<Text>, max: number): Maybe<Text> => {
+  if (!text || !isLong(text, max)) return text;
+  const { type, value } = text;
+  return { ...text, value: type === 'text' ? cutText(value, max) : cutMarkup(value, max, type) };
+};
 
 const oneLine = (draft: Maybe<TextDraft>): Maybe<TextDraft> =>
   draft && { ...draft, value: draft.value?.replace(/\s+/g, ' ') };
-
-/** An attribute that leads somewhere, and does not start with a scheme or lead within the text. */
-const RELATIVE_REFERENCE =
-  /\s(?:href|src|srcset|poster|cite|data|background)\s{0,8}=\s{0,8}["']?\s{0,8}(?!\s|["'>#]|[a-z][a-z0-9+.-]*:)/i;
 
 /** RFC 4287 3.1.1, and the media types of 4.1.3.3 as far as a reader could show them. */
 function textType(type: Maybe<string>): Maybe<Text['type']> {
@@ -236,7 +238,7 @@ function textType(type: Maybe<string>): Maybe<Text['type']> {
   return !name.includes('/') || (name.startsWith('text/') && !/[/+]xml$/.test(name)) ? 'text' : undefined;
 }
 
-const isLong = (draft: Maybe<TextDraft>, max: number): boolean => (draft?.value?.length ?? 0) > max;
+const isLong = (text: Maybe<Text>, max: number): boolean => (text?.value.length ?? 0) > max;
 
 function outOfLine(draft: Maybe<TextDraft>, outer: Place): Maybe<OutOfLine> {
   const src = absolute(draft?.src, within(outer, draft?.xml).base);

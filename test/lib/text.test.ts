@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { SaxesParser } from 'saxes';
-import { cutMarkup, cutText, plainText, xmlText } from '../../lib/text.js';
+import { cutMarkup, cutText, plainText, rewriteMarkup, xmlText, type Tag } from '../../lib/text.js';
 
 /** The text that a strict parser with namespaces reads from inside a <div>; throws where it is not well-formed. */
 function readAsXml(inside: string): string {
@@ -109,21 +109,36 @@ describe('cutting markup', () => {
       20,
       '<p>a</p><p>bbbb…</p>',
     ],
-    ['does not close void elements', `a<br>b<img src="i">${'c '.repeat(20)}`, 24, 'a<br>b<img src="i">c c…'],
+    ['empties void elements', `a<br>b<img src="i">${'c '.repeat(20)}`, 28, 'a<br />b<img src="i" />c c…'],
   ])('%s', (_, html, max, expected) => expect(cutMarkup(html, max, 'html')).toBe(expected));
 
   it.each([
     ['mixed content keeps its order', 'one <b>two</b> three', 'one <b>two</b> three'],
     ['entities of HTML become characters', 'a&nbsp;b &amp;nbsp; &hellip;', 'a\u00a0b &amp;nbsp; …'],
     ['what is no entity is text', 'AT&T &bogus;', 'AT&amp;T &amp;bogus;'],
-    ['prefixes go', '<h:p xmlns:h="http://www.w3.org/1999/xhtml" h:x="1">a<h:br/></h:p>', '<p>a<br/></p>'],
-    ['drawings keep their namespace', '<svg xmlns="http://www.w3.org/2000/svg"><path d="M0"></path></svg>'],
+    ['prefixes go', '<h:p xmlns:h="http://www.w3.org/1999/xhtml" h:x="1">a<h:br/></h:p>', '<p>a<br /></p>'],
+    [
+      'namespaces go',
+      '<svg xmlns="http://www.w3.org/2000/svg"><path d="M0"/></svg>',
+      '<svg><path d="M0"></path></svg>',
+    ],
     ['languages stay', '<p xml:lang="de">ja</p>'],
-    ['void elements are empty', '<br></br><hr/>', '<br/><hr/>'],
+    ['void elements are empty', '<br></br><hr/>', '<br /><hr />'],
     ['what is open is closed', '<p>a<b>c', '<p>a<b>c</b></p>'],
     ['references to nothing go', 'a&#1;b&#xD800;c', 'ab\ufffdc'],
   ])('XHTML: %s', (_, xhtml, expected = xhtml) => {
     expect(cutMarkup(xhtml, 1_000, 'xhtml')).toBe(expected);
+  });
+
+  it('writes elements as it is told, where they stand, and leaves out what is not to be there', () => {
+    const rewrite = ({ name, attributes }: Tag, parent: string) =>
+      name === 'x'
+        ? undefined
+        : name === 'y'
+          ? { name: 'i', attributes: {}, text: '<' }
+          : { name: `${parent}b`, attributes };
+    const markup = '<q n="1">1<q>2</q><x>3<q>4</q></x><y>5<x></x>6</y><x>7</q>8';
+    expect(rewriteMarkup(markup, 1_000, 'html', rewrite)).toBe('<b n="1">1<bb>2</bb><i>&lt;</i></b>8');
   });
 
   it('ends nesting at a depth that everyone survives', () => {
