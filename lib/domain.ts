@@ -185,7 +185,7 @@ export type Reading =
       /** The same, when each of them was permanent. */
       readonly moved?: FeedUrl;
       readonly pace?: Pace;
-      /** True when the document was cut in the middle: these are the entries before that. */
+      /** The body ended in the middle: these are the whole entries before that, and the rest is still to be read. */
       readonly cut?: true;
       /** Seconds for which the server calls its answer fresh (RFC 9111 4.2). */
       readonly freshFor?: number;

@@ -3,10 +3,13 @@ import { parseFeedUrl, type FeedUrl, urlIn } from '../lib/domain.js';
 
 /**
  * The feeds that a web page names, best first and at most twenty: those in <link rel="alternate"> (RSS autodiscovery,
- * HTML 4.6.7.1); only where there is none, links whose address looks like a feed's. Relative URLs are resolved against
- * <base> and the page's URL. Text that is no HTML names none.
+ * HTML 4.6.7.1); and those of which there is only a link whose address looks like a feed's. Relative URLs are resolved
+ * against <base> and the page's URL. Text that is no HTML names none.
  */
-export function discover(html: string, page: string): readonly FeedUrl[] {
+export function discover(
+  html: string,
+  page: string,
+): { readonly named: readonly FeedUrl[]; readonly guessed: readonly FeedUrl[] } {
   const links: Candidate[] = [];
   const guesses: Candidate[] = [];
   let base: string | undefined;
@@ -20,14 +23,8 @@ export function discover(html: string, page: string): readonly FeedUrl[] {
   });
   parser.end(html);
   const origin = (base && urlIn(base, page)?.href) ?? page;
-  const named = best(links, origin, page);
-  return named.length > 0
-    ? named
-    : best(
-        guesses.map((guess) => ({ ...guess, type: 'application/rss+xml' })),
-        origin,
-        page,
-      );
+  const typed = guesses.map((guess) => ({ ...guess, type: 'application/rss+xml' }));
+  return { named: best(links, origin, page), guessed: best(typed, origin, page) };
 }
 
 /** The feeds that a Link header (RFC 8288) names, like those of discover(). */

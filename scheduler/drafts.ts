@@ -36,6 +36,8 @@ export type LinkDraft = Draft<{
   title: string;
   length: number;
 }>;
+export type ReplyDraft = Draft<{ ref: string; href: string; type: string; source: string }>;
+export type WhereDraft = Draft<{ latitude: number; longitude: number; name: string }>;
 export type CategoryDraft = Draft<{ term: string; scheme: string; label: string }>;
 
 /** What xml:lang and xml:base say in one place. */
@@ -78,6 +80,8 @@ export type EntryDraft = Draft<{
   rights: TextDraft;
   source: SourceDraft;
   media: MediaDraft;
+  inReplyTo: List<ReplyDraft>;
+  where: WhereDraft;
   xml: Scope;
 }>;
 

@@ -1,9 +1,11 @@
+import { createHash } from 'node:crypto';
 import { parentPort } from 'node:worker_threads';
 import { readDocument } from './document.js';
-import type { Parsed, ParseTask } from './parse.js';
+import type { Begun, Parsed, ParseTask } from './parse.js';
 
 /** The inside of a worker thread of parse.ts. */
 export default function parseTask({ number, bytes, contentType, url }: ParseTask): Promise<Parsed> {
-  parentPort?.postMessage(number);
+  const begun: Begun = { number, hash: createHash('sha256').update(bytes).digest('base64url') };
+  parentPort?.postMessage(begun);
   return readDocument(bytes, contentType, url);
 }

@@ -55,12 +55,14 @@ const isEmpty = ({ title, summary, content, links }: Entry): boolean =>
   !title && !summary && !content && links.length === 0;
 
 const START = /^\s*<(?:([\w.-]+):)?entry((?:\s+[\w:.-]+\s*=\s*(?:"[^"]*"|'[^']*'))*)\s*\/?>/;
+const END = /<\/(?:[\w.-]+:)?entry\s*>\s*$|^[^>]*\/>\s*$/;
+const MAX_END_CHARS = 200;
 const ATTRIBUTE = /([\w:.-]+)\s*=\s*(?:"([^"]*)"|'([^']*)')/g;
 
-/** The parser of feeds is content with entries of any namespace; whoever pushes can do better. */
+/** The parser of feeds is content with entries of any namespace, and without an end; whoever pushes can do better. */
 function isAtomEntry(text: string): boolean {
   const [start, prefix, attributes = ''] = START.exec(text) ?? [];
-  if (start === undefined) return false;
+  if (start === undefined || !END.test(text.slice(-MAX_END_CHARS))) return false;
   const declaration = prefix === undefined ? 'xmlns' : `xmlns:${prefix}`;
   return [...attributes.matchAll(ATTRIBUTE)].some(
     ([, name, quoted, otherwise]) => name === declaration && (quoted ?? otherwise) === ATOM,

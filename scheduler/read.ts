@@ -34,17 +34,16 @@ export function createReader({ fetch, parse }: ReaderDeps): Read {
     if (isCut && parsed.kind !== 'feed') return BROKEN_OFF;
     if (parsed.kind === 'failed') return parsed;
     if (parsed.kind === 'feed') {
-      const { source, entries } = parsed;
-      const cut = isCut && { cut: true as const };
+      const { source, ...found } = parsed;
       return {
+        ...found,
         kind: 'fresh',
         source: withHeaderLinks(source, link, url),
-        entries,
         validators,
         body,
         url,
         ...also,
-        ...cut,
+        ...(isCut && { cut: true }),
       };
     }
     const feeds = [...new Set([...parsed.feeds, ...discoverInHeader(link, url)])];

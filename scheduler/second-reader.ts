@@ -14,7 +14,7 @@ export async function readAgain(text: string): Promise<FeedDraft> {
     subtitle: looseText(feed.description),
     links: [{ href: feed.link }, { href: feed.feedUrl, rel: 'self' }],
     logo: feed.image?.url,
-    entries: feed.items.map(readItem),
+    entries: feed.items.filter((item) => Object.values(item).some((value) => value !== undefined)).map(readItem),
   };
 }
 

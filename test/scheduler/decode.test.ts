@@ -17,15 +17,15 @@ it.each([
   ['UTF-16 without a mark the other way round', Buffer.from(`<${TEXT}`, 'utf16le').swap16(), '', `<${TEXT}`],
   [
     'the header before the declaration',
-    latin('<?xml encoding="utf-8"?>\xe0'),
+    latin('<?xml encoding="utf-8"?>\xe0.'),
     'text/xml; charset="windows-1251"',
-    '<?xml encoding="utf-8"?>а',
+    '<?xml encoding="utf-8"?>а.',
   ],
   [
     'the declaration where the header is wrong',
-    latin('<?xml encoding="windows-1251"?>\xe0'),
+    latin('<?xml encoding="windows-1251"?>\xe0.'),
     'a/b; charset=utf-8',
-    '<?xml encoding="windows-1251"?>а',
+    '<?xml encoding="windows-1251"?>а.',
   ],
   [
     'the declaration',
@@ -49,5 +49,10 @@ it.each([
     'text/xml; charset=none',
     '<?xml encoding="klingon"?>é',
   ],
+  ['UTF-8 that the header calls ISO 8859-1', Buffer.from(TEXT), 'text/xml; charset=iso-8859-1', TEXT],
+  ['Chinese that could be UTF-8', latin('<?xml encoding="gb2312"?>\xc1\xaa'), '', '<?xml encoding="gb2312"?>联'],
+  ['UTF-8 that ends within a character', Buffer.from(`${TEXT}€`).subarray(0, -1), 'text/xml; charset=utf-8', TEXT],
+  ['UTF-8 with something else in it', Buffer.concat([Buffer.from(TEXT), latin('\x92')]), '', `${TEXT}’`],
+  ['UTF-8 of surrogates', latin('\xed\xa0\xbd\xed\xb8\x80'), '', '😀'],
   ['nothing', Buffer.alloc(0), '', ''],
 ])('%s', (_, bytes, contentType, text) => expect(decode(bytes, contentType)).toEqual(text));

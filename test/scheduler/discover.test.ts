@@ -1,5 +1,11 @@
 import { describe, expect, it } from '@jest/globals';
-import { discover, discoverInHeader, parseLinkHeader } from '../../scheduler/discover.js';
+import { discover as discoverOn, discoverInHeader, parseLinkHeader } from '../../scheduler/discover.js';
+
+/** What a page leads to: the feeds that it names, else its guesses. */
+function discover(html: string, page: string) {
+  const { named, guessed } = discoverOn(html, page);
+  return named.length > 0 ? named : guessed;
+}
 
 const PAGE = 'https://page.example/dir/index.html';
 const rss = 'rel="alternate" type="application/rss+xml"';

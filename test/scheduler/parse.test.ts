@@ -7,7 +7,7 @@ const worker = new URL('../../dist/scheduler/parse.worker.js', import.meta.url);
 const FEED_URL = parseFeedUrl('https://feed.example/feed');
 const GOOD = '<rss version="2.0"><channel><title>good</title><item><guid>1</guid></item></channel></rss>';
 
-jest.setTimeout(30_000);
+jest.setTimeout(60_000);
 
 let parser: ReturnType<typeof createParser>;
 beforeAll(() => void (parser = createParser({ worker, threads: 2, timeoutMs: 2_000 })));
@@ -16,8 +16,11 @@ afterAll(() => parser.close());
 const parse = (text: string) => parser.parse(new Uint8Array(Buffer.from(text)), 'text/xml', FEED_URL);
 const rss = (item: string, head = '') =>
   `${head}<rss version="2.0"><channel><title>t</title><item><guid>1</guid>${item}</item></channel></rss>`;
-/** What only the second reader takes. */
-const odd = (item: string) => rss(item).replace('<title>', '<__proto__/><title>');
+/** What only the second reader finds anything in. */
+const odd = (item: string) => `<rss version="2.0"><channel>< item >${item}</ item ></channel></rss>`;
+/** Makes the second reader work without end. */
+const ENDLESS = odd(`<description><![CDATA[${'x<p'.repeat(200_000)}]]></description>`);
+const FAILED = { kind: 'failed', reason: 'parse', text: 'The document takes too much time or memory to read' };
 
 /** Each entity is ten times the one before. */
 const LAUGHS = ['b', 'c', 'd', 'e', 'f', 'g', 'h', 'i'].map(
@@ -76,15 +79,71 @@ describe('hostile documents end in time, and another feed is read meanwhile', ()
   });
 
   it('what takes too long fails, and its worker is replaced', async () => {
-    const endless = () => parse(odd(`<description><![CDATA[${many('x<p', 200_000)}]]></description>`));
-    const failed = { kind: 'failed', reason: 'parse', text: 'The document takes too much time or memory to read' };
-    const all = await Promise.all([endless(), endless(), endless(), parse(GOOD)]);
-    expect(all).toMatchObject([failed, failed, failed, { kind: 'feed' }]);
+    const endless = (n: number) => parse(`<!-- ${n} -->${ENDLESS}`);
+    const all = await Promise.all([endless(1), endless(2), endless(3), parse(GOOD)]);
+    expect(all).toMatchObject([FAILED, FAILED, FAILED, { kind: 'feed' }]);
     expect(await parse(GOOD)).toMatchObject({ kind: 'feed' });
   });
 
+  it('what takes too much memory fails, and its worker is replaced', async () => {
+    const items = many('{"id":"1"},', 700_000);
+    const parser = createParser({ worker, threads: 1, timeoutMs: 25_000, megabytes: 32 });
+    const ask = (text: string) => parser.parse(new Uint8Array(Buffer.from(text)), '', FEED_URL);
+    const all = [ask(`{"version":"https://jsonfeed.org/version/1","items":[${items}{"id":"2"}]}`), ask(GOOD)];
+    expect(await Promise.all(all)).toMatchObject([FAILED, { kind: 'feed' }]);
+    await parser.close();
+  });
+
+  it('two hundred feeds beside twenty such documents are all read', async () => {
+    const parser = createParser({ worker, threads: 2, timeoutMs: 600 });
+    const ask = (text: string) => parser.parse(new Uint8Array(Buffer.from(text)), '', FEED_URL);
+    const hostile = (n: number) => ask(`<!-- ${n} -->${ENDLESS}`).then(({ kind }) => kind);
+    const good = (n: number) => ask(GOOD.replace('good', `good ${n}`)).then((parsed) => [n, parsed] as const);
+    const asked = Array.from({ length: 220 }, (_, n) => (n % 11 === 0 ? hostile(n) : good(n)));
+    const found = await Promise.all(asked);
+    expect(found.filter((one) => one === 'failed')).toHaveLength(20);
+    const feeds = found.filter((one) => typeof one !== 'string');
+    expect(feeds).toHaveLength(200);
+    for (const [n, feed] of feeds)
+      expect(feed).toMatchObject({ kind: 'feed', source: { title: { value: `good ${n}` } } });
+    await parser.close();
+  });
+
+  it('what was fatal twice is refused for six hours without being read, and nothing else is', async () => {
+    const clock = { now: 1 };
+    const parser = createParser({ worker, threads: 1, timeoutMs: 1_000, now: () => clock.now });
+    /** Whether a worker was given the bytes, and what came of it. */
+    const ask = async (text: string) => {
+      const bytes = new Uint8Array(Buffer.from(text));
+      const { kind } = await parser.parse(bytes, '', FEED_URL);
+      return { isRead: bytes.byteLength === 0, kind };
+    };
+    expect(await ask(ENDLESS)).toEqual({ isRead: true, kind: 'failed' });
+    expect(await ask(ENDLESS)).toEqual({ isRead: true, kind: 'failed' });
+    expect(await ask(ENDLESS)).toEqual({ isRead: false, kind: 'failed' });
+    const asLong = GOOD.padEnd(ENDLESS.length);
+    expect(await ask(asLong)).toEqual({ isRead: true, kind: 'feed' });
+    clock.now += 6 * 3_600_000 + 1;
+    expect(await ask(ENDLESS)).toEqual({ isRead: true, kind: 'failed' });
+    await parser.close();
+  });
+
+  it('a feed of eight megabytes is read', async () => {
+    const item = (n: number) =>
+      `<item><guid>${n}</guid><pubDate>${new Date(n * 60_000).toUTCString()}</pubDate><description>${many('&lt;p&gt;words&lt;/p&gt; ', 28)}</description></item>`;
+    const items = Array.from({ length: 10_000 }, (_, n) => item(n));
+    const parser = createParser({ worker, threads: 1, timeoutMs: 25_000 });
+    const long = new Uint8Array(Buffer.from(rss(items.join(''))));
+    expect(long.byteLength).toBeGreaterThan(7_500_000);
+    const parsed = await parser.parse(long, '', FEED_URL);
+    expect(parsed.kind === 'feed' && parsed.entries.map(({ id }) => id)).toEqual(
+      Array.from({ length: 2_000 }, (_, n) => String(n + 8_000)),
+    );
+    await parser.close();
+  });
+
   it('an element named __proto__ changes nothing', async () => {
-    expect(await parse(odd('<title>still read</title>'))).toMatchObject({
+    expect(await parse(rss('<__proto__><a>b</a></__proto__><title>still read</title>'))).toMatchObject({
       entries: [{ title: { value: 'still read' } }],
     });
     expect(

@@ -44,6 +44,12 @@ describe('a look at a URL', () => {
     expect(await read('<feed xmlns="http://www.w3.org/2005/Atom"/>')).toMatchObject({ kind: 'fresh', entries: [] });
   });
 
+  it('finds the whole entries of a feed that was cut off', async () => {
+    const cut = FEED.replace('</channel>', '<item><guid>2</guid>').replace('</rss>', '');
+    expect(await read(cut)).toMatchObject({ kind: 'fresh', entries: [{ id: '1' }], cut: true });
+    expect(await read(FEED)).not.toHaveProperty('cut');
+  });
+
   it('finds the same bytes again', async () => {
     expect(await read(FEED, { body: hash(FEED) })).toEqual({
       kind: 'unchanged',
@@ -121,7 +127,7 @@ describe('a look at a URL', () => {
     ['other XML', '<?xml version="1.0"?><opml version="2.0"></opml>', 'not-a-feed'],
     ['other RDF', '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><x/></rdf:RDF>', 'not-a-feed'],
     ['a feed cut off in a tag', FEED.slice(0, 60), 'parse'],
-    ['a feed cut off between two elements', FEED.slice(0, FEED.indexOf('</channel>')), 'parse'],
+    ['a feed cut off between two elements', FEED.slice(0, FEED.indexOf('</item>')), 'parse'],
     ['JSON Feed cut off', '{"version": "https://jsonfeed.org/version/1", "items": [', 'parse'],
   ])('finds %s', async (_, body, reason) => {
     const reading = await read(body);
