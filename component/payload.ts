@@ -219,14 +219,20 @@ function sourceElement(source: Source, url: FeedUrl | undefined, updated: string
     xml('updated', {}, source.updated ?? updated),
     ...(source.subtitle ? [said('subtitle', source.subtitle)] : []),
     ...source.authors.slice(0, 10).map((one) => person('author', one)),
+    ...(source.contributors ?? []).slice(0, 10).map((one) => person('contributor', one)),
     ...(url && !self ? [link({ rel: 'self', href: url })] : []),
     ...links.map(link),
     ...source.categories.slice(0, 10).map(category),
     ...(source.rights ? [said('rights', source.rights)] : []),
-    ...(source.generator ? [xml('generator', {}, source.generator)] : []),
+    ...(source.generator ? [generator(source.generator)] : []),
     ...address('icon', source.icon),
     ...address('logo', source.logo),
   );
+}
+
+function generator({ name, uri, version }: NonNullable<Source['generator']>): Element {
+  const by = iri(uri);
+  return xml('generator', { ...(by && { uri: by }), ...(version && { version }) }, name);
 }
 
 /** A feed as a text: its title, or the host that it is on. */

@@ -60,7 +60,10 @@ export interface Category {
   readonly label?: string;
 }
 
-/** Media RSS: one media:content with what belongs to it, or a lone media:thumbnail (medium "thumbnail"). Sizes in px. */
+/**
+ * Media RSS: one media:content with what belongs to it, or a lone media:thumbnail (medium "thumbnail"), or the page of a
+ * media:player (type "text/html"). Sizes in px.
+ */
 export interface Media {
   readonly url: string;
   readonly medium?: string;
@@ -97,6 +100,13 @@ export interface Pace {
   readonly days?: readonly number[];
 }
 
+/** RFC 4287 4.2.4: the software that made a feed. */
+export interface Generator {
+  readonly name: string;
+  readonly uri?: string;
+  readonly version?: string;
+}
+
 /** What a feed says of itself; also an entry's atom:source (RFC 4287 4.2.11). */
 export interface Source {
   readonly id?: string;
@@ -104,13 +114,14 @@ export interface Source {
   readonly subtitle?: Text;
   readonly links: readonly Link[];
   readonly authors: readonly Person[];
+  readonly contributors?: readonly Person[];
   readonly categories: readonly Category[];
   readonly updated?: string;
   readonly rights?: Text;
   readonly icon?: string;
   readonly logo?: string;
   readonly lang?: string;
-  readonly generator?: string;
+  readonly generator?: Generator;
 }
 
 /** One entry of a feed, able to hold all that Atom can say. Dates are ISO 8601 in UTC; URLs are absolute. */

@@ -10,26 +10,32 @@ import { readAgain } from './second-reader.js';
 
 /**
  * Decodes, detects and reads a document of whatever kind. Takes as long as the document wants: parse.ts limits it.
+ * @param now ms since 1970: later dates are not believed
  */
-export async function readDocument(bytes: Uint8Array, contentType: string, url: FeedUrl): Promise<Parsed> {
+export async function readDocument(
+  bytes: Uint8Array,
+  contentType: string,
+  url: FeedUrl,
+  now = Date.now(),
+): Promise<Parsed> {
   const text = decode(bytes, contentType);
   const root = rootOf(text);
   const format = FORMATS.find(({ detects }) => detects(root ? kindOf(root) : '', text));
-  if (!format || format.isPage) return readPage(format, text, url);
+  if (!format || format.isPage) return readPage(format, text, url, now);
   const read: Read = (one) => attempt(format, one, url);
   const found = root ? await readMarkup(read, text, root) : readJson(read, text);
   if (!found) return { kind: 'failed', reason: 'parse', text: 'The document is cut off or malformed' };
-  return { kind: 'feed', ...settle(found.draft, url), ...(found.cut && { cut: true }) };
+  return { kind: 'feed', ...settle(found.draft, url, now), ...(found.cut && { cut: true }) };
 }
 
 /**
  * A page is a feed where it names none and has entries in it. Links that only look like feeds come after that: they may
  * be somebody else's, or lead nowhere, while who marks up entries says that there is a feed.
  */
-function readPage(format: Format | undefined, text: string, url: FeedUrl): Parsed {
+function readPage(format: Format | undefined, text: string, url: FeedUrl, now: number): Parsed {
   const { named, guessed } = discover(text, url);
   const own = format && named.length === 0 ? attempt(format, text, url) : undefined;
-  return own ? { kind: 'feed', ...settle(own, url) } : { kind: 'page', feeds: named.length > 0 ? named : guessed };
+  return own ? { kind: 'feed', ...settle(own, url, now) } : { kind: 'page', feeds: named.length > 0 ? named : guessed };
 }
 
 /** Nothing where the format refuses the text. */

@@ -4,15 +4,19 @@ import {
   type Category,
   type Entry,
   type FeedUrl,
+  type Generator,
   type Link,
   type Media,
   type OutOfLine,
+  type Pace,
   type Person,
+  type Reply,
   type Source,
   type Text,
+  type Where,
 } from '../lib/domain.js';
 import { cutMarkup, cutText, xmlText } from '../lib/text.js';
-import { isoDate } from './dates.js';
+import { believable, isoDate } from './dates.js';
 import { sanitise } from './sanitise.js';
 
 /*
@@ -36,20 +40,42 @@ export type LinkDraft = Draft<{
   title: string;
   length: number;
 }>;
-export type ReplyDraft = Draft<{ ref: string; href: string; type: string; source: string }>;
-export type WhereDraft = Draft<{ latitude: number; longitude: number; name: string }>;
 export type CategoryDraft = Draft<{ term: string; scheme: string; label: string }>;
 
 /** What xml:lang and xml:base say in one place. */
 export type Scope = Draft<{ lang: string; base: string }>;
 
 type ThumbnailDraft = Draft<{ url: string; width: number; height: number }>;
-type MediaPartsDraft = Draft<{ title: Draft<{ value: string }>; thumbnails: List<ThumbnailDraft> }>;
+type MediaPartsDraft = Draft<{
+  title: Draft<{ value: string }>;
+  thumbnails: List<ThumbnailDraft>;
+  player: PlayerDraft;
+}>;
+type PlayerDraft = Draft<{ url: string; width: number; height: number }>;
 type MediaContentDraft = MediaPartsDraft &
   Draft<{ url: string; medium: string; type: string; width: number; height: number }>;
 type MediaGroupDraft = MediaPartsDraft & Draft<{ contents: List<MediaContentDraft> }>;
 /** Media RSS, nested as it is written. */
 export type MediaDraft = MediaGroupDraft & Draft<{ groups: List<MediaGroupDraft> }>;
+
+/** RFC 4685 3. */
+export type ReplyDraft = Draft<{ ref: string; href: string; type: string; source: string }>;
+/** In degrees. */
+export type WhereDraft = Draft<{ latitude: number; longitude: number; name: string }>;
+
+/**
+ * What a feed says of how often it wants to be asked: RSS ttl (minutes), skipHours (0 to 24, GMT) and skipDays (English
+ * names), and the words of the syndication module (sy:updatePeriod, sy:updateFrequency).
+ */
+export type PaceDraft = Draft<{
+  ttl: number;
+  updatePeriod: string;
+  updateFrequency: number;
+  skipHours: List<number>;
+  skipDays: List<string>;
+}>;
+
+type GeneratorDraft = Draft<{ text: string; uri: string; version: string }>;
 
 export type SourceDraft = Draft<{
   id: string;
@@ -57,12 +83,13 @@ export type SourceDraft = Draft<{
   subtitle: TextDraft;
   links: List<LinkDraft>;
   authors: List<PersonDraft>;
+  contributors: List<PersonDraft>;
   categories: List<CategoryDraft>;
   updated: string;
   rights: TextDraft;
   icon: string;
   logo: string;
-  generator: Draft<{ text: string; version: string }>;
+  generator: GeneratorDraft;
   xml: Scope;
 }>;
 
@@ -81,11 +108,13 @@ export type EntryDraft = Draft<{
   source: SourceDraft;
   media: MediaDraft;
   inReplyTo: List<ReplyDraft>;
+  replies: number;
   where: WhereDraft;
+  duration: number;
   xml: Scope;
 }>;
 
-export type FeedDraft = SourceDraft & { readonly entries: List<EntryDraft> };
+export type FeedDraft = SourceDraft & Draft<{ pace: PaceDraft }> & { readonly entries: List<EntryDraft> };
 
 /** What is kept of one entry, in UTF-16 units: longer content is cut, and the entry says so. */
 export const MAX_CONTENT_CHARS = 131_072;
@@ -97,28 +126,38 @@ const MAX_TITLE_CHARS = 4_096;
 const MAX_WORD_CHARS = 512;
 const MAX_URL_CHARS = 4_096;
 const MAX_ID_CHARS = 4_096;
+const MAX_DATE_CHARS = 96;
 /** Of links, authors, categories and the like, each. */
 const MAX_LIST = 100;
 
 /**
  * The model of a feed. Relative URLs are resolved against xml:base and the feed's URL (RFC 4287 2), what is no URL and
- * what would run in a reader is left out; dates that cannot be read are left out; of entries with one id the first is kept.
+ * what would run in a reader is left out; dates that cannot be read are left out, those that cannot be true are brought
+ * to the nearest that can (dates.ts); of entries with one id the first is kept.
+ * @param now the time of the look, in ms since 1970
  */
-export function settle(
-  draft: FeedDraft,
-  url: FeedUrl,
-): { readonly source: Source; readonly entries: readonly Entry[] } {
-  const feed = within({ base: url }, draft.xml);
+export function settle(draft: FeedDraft, url: FeedUrl, now: number): Settled {
+  const feed = within({ base: url, now }, draft.xml);
   const source = settleSource(draft, feed);
-  const ownPages = new Set(source.links.map(({ href }) => href));
-  const ids = new Set<string>();
-  const entries: Entry[] = [];
-  for (const entryDraft of newest(draft.entries)) {
-    const entry = settleEntry(entryDraft, feed, ownPages);
-    if (!ids.has(entry.id)) entries.push(entry);
-    ids.add(entry.id);
+  const entries = newest(draft.entries, now).map((entry): PlacedDraft => {
+    const place = within(feed, entry.xml);
+    return { entry, place, links: settleLinks(entry.links, place) };
+  });
+  const idOf = identity(entries, source);
+  const settled = new Map<string, Entry>();
+  for (const placed of entries) {
+    const id = idOf(placed);
+    if (!settled.has(id)) settled.set(id, settleEntry(placed, id, feed));
   }
-  return { source, entries };
+  const pace = settlePace(draft.pace);
+  return { source, entries: [...settled.values()], ...(pace && { pace }) };
+}
+
+/** What a document says, in the words of the model; ids are unique, and entries in document order. */
+export interface Settled {
+  readonly source: Source;
+  readonly entries: readonly Entry[];
+  readonly pace?: Pace;
 }
 
 /**
@@ -130,12 +169,13 @@ export function looseTitle(value: Maybe<string>): Maybe<TextDraft> {
 }
 
 export function looseText(value: Maybe<string>): Maybe<TextDraft> {
-  return value === undefined ? undefined : { value, type: /[<&]/.test(value) ? 'html' : 'text' };
+  return value === undefined ? undefined : { value, type: /<[a-z!/][^<]*>|&#?\w/i.test(value) ? 'html' : 'text' };
 }
 
-/** Where a value stands: the base URL, absolute, the language, and the page that shows it. */
+/** Where a value stands: the base URL, absolute, the language, and the page that shows it; and when it was read. */
 interface Place {
   readonly base: string;
+  readonly now: number;
   readonly lang?: string;
   readonly page?: string;
 }
@@ -146,32 +186,44 @@ function within(outer: Place, inner: Scope | undefined): Place {
 }
 
 function settleSource(draft: SourceDraft, place: Place): Source {
+  const contributors = settlePersons(draft.contributors, place);
   return present({
     id: word(draft.id, MAX_ID_CHARS),
     title: shortened(settleText(oneLine(draft.title), place, place.lang), MAX_TITLE_CHARS),
     subtitle: shortened(settleText(draft.subtitle, place, place.lang), MAX_TITLE_CHARS),
     links: settleLinks(draft.links, place),
     authors: settlePersons(draft.authors, place),
+    contributors: contributors.length > 0 ? contributors : undefined,
     categories: settleCategories(draft.categories),
-    updated: date(draft.updated),
+    updated: date(draft.updated, place.now),
     rights: shortened(settleText(draft.rights, place, place.lang), MAX_TITLE_CHARS),
     icon: absolute(draft.icon, place.base),
     logo: absolute(draft.logo, place.base),
     lang: place.lang,
-    generator: word([draft.generator?.text, draft.generator?.version].filter(Boolean).join(' ')),
+    generator: settleGenerator(draft.generator, place),
   });
 }
 
-function settleEntry(draft: EntryDraft, feed: Place, ownPages: ReadonlySet<string>): Entry {
-  const place = within(feed, draft.xml);
-  const links = settleLinks(draft.links, place);
+function settleGenerator({ text, uri, version }: GeneratorDraft = {}, { base }: Place): Maybe<Generator> {
+  const name = word(text) ?? absolute(uri, base);
+  return name === undefined ? undefined : present({ name, uri: absolute(uri, base), version: word(version) });
+}
+
+/** A draft of an entry, where it stands, and where it leads. */
+interface PlacedDraft {
+  readonly entry: EntryDraft;
+  readonly place: Place;
+  readonly links: List<Link>;
+}
+
+function settleEntry({ entry: draft, place, links }: PlacedDraft, id: string, feed: Place): Entry {
   const page = links.find(({ rel }) => rel === 'alternate')?.href;
   const shown: Place = { ...place, ...(page !== undefined && { page }) };
   const elsewhere = outOfLine(draft.content, place);
   const content = elsewhere ? undefined : settleText(draft.content, shown, feed.lang);
   const summary = settleText(draft.summary, shown, feed.lang);
   return present({
-    id: idOf(draft, links, ownPages),
+    id,
     title: shortened(settleText(oneLine(draft.title), shown, feed.lang), MAX_TITLE_CHARS),
     // Many feeds write the whole text twice.
     summary: content && content.value === summary?.value ? undefined : shortened(summary, MAX_SUMMARY_CHARS),
@@ -180,35 +232,78 @@ function settleEntry(draft: EntryDraft, feed: Place, ownPages: ReadonlySet<strin
     authors: settlePersons(draft.authors, place),
     contributors: settlePersons(draft.contributors, place),
     categories: settleCategories(draft.categories),
-    published: date(draft.published),
-    updated: date(draft.updated),
+    published: date(draft.published, place.now),
+    updated: date(draft.updated, place.now),
     rights: shortened(settleText(draft.rights, shown, feed.lang), MAX_TITLE_CHARS),
     lang: place.lang === feed.lang ? undefined : place.lang,
-    source: draft.source && settleSource(draft.source, { base: place.base }),
+    source: draft.source && settleSource(draft.source, { base: place.base, now: place.now }),
     media: settleMedia(draft.media, place),
+    inReplyTo: settleReplies(draft.inReplyTo, place),
+    replies: natural(draft.replies),
+    where: settleWhere(draft.where),
+    duration: settleDuration(draft.duration),
     truncated: isLong(content, MAX_CONTENT_CHARS) || isLong(summary, MAX_SUMMARY_CHARS) || undefined,
   });
 }
 
 /**
- * The publisher's id; else the entry's own page, unless it is the feed's; else a hash of what the entry says, which is
- * the one thing left that stays the same from poll to poll.
+ * How to name an entry of a document: by the publisher's id; else by the entry's own page, unless it is the feed's; else
+ * by a hash of what the entry says, which is the one thing left that stays the same from poll to poll. What several
+ * entries share that are not the same, or share with the feed itself, names none of them.
  */
-function idOf(draft: EntryDraft, links: List<Link>, ownPages: ReadonlySet<string>): string {
-  const id = draft.id && xmlText(draft.id).trim();
-  if (id) return id.length <= MAX_ID_CHARS ? id : hashId(id);
-  const page = links.find(({ rel, href }) => rel === 'alternate' && !ownPages.has(href));
-  if (page) return page.href;
-  return hashId(draft.title?.value, draft.published ?? draft.updated, draft.content?.value ?? draft.summary?.value);
+function identity(entries: List<PlacedDraft>, source: Source): (placed: PlacedDraft) => string {
+  const ownPages = new Set(source.links.map(({ href }) => href));
+  const idOf = ({ entry: { id } }: PlacedDraft) => (id && xmlText(id).trim()) || undefined;
+  const pageOf = ({ links }: PlacedDraft) =>
+    links.find(({ rel, href }) => rel === 'alternate' && !ownPages.has(href))?.href;
+  const isOwnPage = (id: string) => /^https?:/i.test(id) && ownPages.has(urlIn(id)?.href ?? '');
+  const shared = new Set([...sharedBy(entries, idOf, pageOf), ...sharedBy(entries, pageOf, () => undefined)]);
+  return (placed) => {
+    const id = idOf(placed);
+    if (id !== undefined && !shared.has(id) && !isOwnPage(id)) {
+      return id.length <= MAX_ID_CHARS ? id : hashId(id);
+    }
+    const page = pageOf(placed);
+    if (page !== undefined && !shared.has(page)) return page;
+    const { title, published, updated, content, summary } = placed.entry;
+    const words = [title?.value, published ?? updated, content?.value ?? summary?.value];
+    return hashId(...words, ...(page === undefined ? [] : [page]));
+  };
+}
+
+/**
+ * The names that stand for different things. RFC 4287 4.1.1 allows several versions of one entry in a document, told
+ * apart by atom:updated, so that their titles may differ while their page does not.
+ */
+function sharedBy(
+  entries: List<PlacedDraft>,
+  nameOf: (placed: PlacedDraft) => Maybe<string>,
+  pageOf: (placed: PlacedDraft) => Maybe<string>,
+): ReadonlySet<string> {
+  const first = new Map<string, PlacedDraft>();
+  const shared = new Set<string>();
+  for (const placed of entries) {
+    const name = nameOf(placed);
+    if (name === undefined) continue;
+    const other = first.get(name);
+    if (!other) first.set(name, placed);
+    else if (pageOf(placed) !== pageOf(other) || isOther(placed.entry, other.entry)) shared.add(name);
+  }
+  return shared;
+}
+
+function isOther(one: EntryDraft, other: EntryDraft): boolean {
+  const isVersion = one.updated !== undefined && other.updated !== undefined && one.updated !== other.updated;
+  return !isVersion && oneLine(one.title)?.value !== oneLine(other.title)?.value;
 }
 
 const hashId = (...parts: Maybe<string>[]): string =>
   `hydrant:${createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 32)}`;
 
 /** In document order. Entries without a date count as older than any other. */
-function newest(entries: List<EntryDraft>): List<EntryDraft> {
+function newest(entries: List<EntryDraft>, now: number): List<EntryDraft> {
   if (entries.length <= MAX_ENTRIES) return entries;
-  const dated = entries.map((entry) => ({ entry, date: date(entry.published ?? entry.updated) ?? '' }));
+  const dated = entries.map((entry) => ({ entry, date: date(entry.published ?? entry.updated, now) ?? '' }));
   const kept = new Set(
     dated.toSorted((a, b) => (a.date < b.date ? 1 : a.date > b.date ? -1 : 0)).slice(0, MAX_ENTRIES),
   );
@@ -283,12 +378,16 @@ function settleCategories(drafts: Maybe<List<CategoryDraft>>): List<Category> {
   });
 }
 
-/** Every media:content, then every media:thumbnail, however they were nested. */
+/** Every media:content, then every player that has none, then every media:thumbnail, however they were nested. */
 function settleMedia(draft: Maybe<MediaDraft>, { base }: Place): List<Media> {
   if (!draft) return [];
   const groups: MediaGroupDraft[] = [draft, ...(draft.groups ?? [])];
   const contents = groups.flatMap((group) =>
-    (group.contents ?? []).map((content) => ({ title: group.title, ...content })),
+    (group.contents ?? (group.player ? [group] : [])).map((content) => ({
+      title: group.title,
+      ...content,
+      ...playerOf(content),
+    })),
   );
   const thumbnails = [...groups, ...contents].flatMap((parts) => parts.thumbnails ?? []);
   return list<MediaContentDraft, Media>(
@@ -308,6 +407,77 @@ function settleMedia(draft: Maybe<MediaDraft>, { base }: Place): List<Media> {
   );
 }
 
+/** A page that plays something (media:player) stands for it where the thing itself has no address. */
+const playerOf = ({ url, player }: MediaContentDraft): MediaContentDraft =>
+  player && url === undefined ? { ...player, type: 'text/html' } : {};
+
+function settleReplies(drafts: Maybe<List<ReplyDraft>>, { base }: Place): Maybe<List<Reply>> {
+  const replies = list(drafts, (draft) => {
+    const href = absolute(draft.href, base);
+    // RFC 4685 3 demands ref; who leaves it out has at least said where the other entry is.
+    const ref = word(draft.ref, MAX_ID_CHARS) ?? href;
+    return ref === undefined
+      ? undefined
+      : present({ ref, href, type: word(draft.type), source: absolute(draft.source, base) });
+  });
+  return replies.length > 0 ? replies : undefined;
+}
+
+function settleWhere({ latitude, longitude, name }: WhereDraft = {}): Maybe<Where> {
+  if (latitude === undefined || longitude === undefined) return undefined;
+  if (!(Math.abs(latitude) <= 90 && Math.abs(longitude) <= 180)) return undefined;
+  return present({ latitude, longitude, name: word(name) });
+}
+
+/** Whole seconds; nothing is played for longer than a week. */
+function settleDuration(seconds: Maybe<number>): Maybe<number> {
+  const whole = Math.round(seconds ?? 0);
+  return whole > 0 && whole <= 7 * DAY_SECONDS ? whole : undefined;
+}
+
+const DAY_SECONDS = 86_400;
+const PERIOD_SECONDS: ReadonlyMap<string, number> = new Map([
+  ['hourly', 3_600],
+  ['daily', DAY_SECONDS],
+  ['weekly', 7 * DAY_SECONDS],
+  ['monthly', 30 * DAY_SECONDS],
+  ['yearly', 365 * DAY_SECONDS],
+]);
+const DAY_NAMES = ['sunday', 'monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday'];
+
+/**
+ * The longer of the two intervals where a feed names both. What says "never" is left out: every hour of the day, every
+ * day of the week, more than a year.
+ */
+function settlePace(draft: PaceDraft = {}): Maybe<Pace> {
+  const hours = numbersBelow(
+    24,
+    draft.skipHours?.map((hour) => (hour === 24 ? 0 : hour)),
+  );
+  const days = numbersBelow(
+    7,
+    draft.skipDays?.map((day) => DAY_NAMES.indexOf(day.trim().toLowerCase())),
+  );
+  const intervals = [(draft.ttl ?? 0) * 60, updateSeconds(draft)].filter(
+    (seconds) => seconds >= 1 && seconds <= 366 * DAY_SECONDS,
+  );
+  const seconds = intervals.length > 0 ? Math.round(Math.max(...intervals)) : undefined;
+  const pace = present({ seconds, hours, days });
+  return Object.keys(pace).length > 0 ? pace : undefined;
+}
+
+/** https://web.resource.org/rss/1.0/modules/syndication/: so many times per period, once where it is not said. */
+function updateSeconds({ updatePeriod, updateFrequency = 1 }: PaceDraft): number {
+  const period = PERIOD_SECONDS.get(updatePeriod?.trim().toLowerCase() ?? '') ?? 0;
+  return updateFrequency > 0 ? period / updateFrequency : period;
+}
+
+/** Each once, in order; nothing where there are none, or all. */
+function numbersBelow(end: number, numbers: List<number> = []): Maybe<List<number>> {
+  const kept = [...new Set(numbers)].filter((n) => Number.isInteger(n) && n >= 0 && n < end).toSorted((a, b) => a - b);
+  return kept.length > 0 && kept.length < end ? kept : undefined;
+}
+
 /** The first hundred that are something, each once. */
 function list<D, T>(drafts: Maybe<List<D>>, settleOne: (draft: D) => Maybe<T>): List<T> {
   const kept = new Map<string, T>();
@@ -325,7 +495,10 @@ function word(text: Maybe<string>, max = MAX_WORD_CHARS): Maybe<string> {
   return text === undefined ? undefined : cutText(xmlText(text).replace(/\s+/g, ' ').trim(), max) || undefined;
 }
 
-const date = (text: Maybe<string>): Maybe<string> => (text === undefined ? undefined : isoDate(text.slice(0, 64)));
+function date(text: Maybe<string>, now: number): Maybe<string> {
+  const read = text === undefined ? undefined : isoDate(text.slice(0, MAX_DATE_CHARS));
+  return read === undefined ? undefined : believable(read, now);
+}
 
 const natural = (number: Maybe<number>): Maybe<number> =>
   number !== undefined && Number.isSafeInteger(number) && number >= 0 ? number : undefined;
@@ -349,5 +522,8 @@ type Present<T> = { [K in keyof T as undefined extends T[K] ? never : K]: T[K] }
 };
 
 /** The fields that have a value. */
-const present = <const T extends object>(fields: T): Present<T> =>
-  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Present<T>;
+function present<const T extends object>(fields: T): Present<T> {
+  const kept: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(fields)) if (value !== undefined) kept[name] = value;
+  return kept as Present<T>;
+}

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { LRUCache } from 'lru-cache';
 import { Piscina } from 'piscina';
-import type { Entry, Failure, FeedUrl, Source } from '../lib/domain.js';
+import type { Entry, Failure, FeedUrl, Pace, Source } from '../lib/domain.js';
 
 /** What a document turned out to be. */
 export type Parsed =
@@ -10,6 +10,7 @@ export type Parsed =
       readonly kind: 'feed';
       readonly source: Source;
       readonly entries: readonly Entry[];
+      readonly pace?: Pace;
       /** The document ended in the middle; these are the whole entries before that. */
       readonly cut?: true;
     }

@@ -7,5 +7,5 @@ import type { Begun, Parsed, ParseTask } from './parse.js';
 export default function parseTask({ number, bytes, contentType, url }: ParseTask): Promise<Parsed> {
   const begun: Begun = { number, hash: createHash('sha256').update(bytes).digest('base64url') };
   parentPort?.postMessage(begun);
-  return readDocument(bytes, contentType, url);
+  return readDocument(bytes, contentType, url, Date.now());
 }

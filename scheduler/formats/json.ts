@@ -15,9 +15,12 @@ export const json: Format = {
       links: [
         { href: feed.home_page_url, rel: 'alternate' },
         { href: feed.feed_url, rel: 'self' },
-        ...(feed.hubs ?? [])
-          .filter(({ type }) => type?.toLowerCase() === 'websub')
-          .map(({ url }) => ({ href: url, rel: 'hub' })),
+        // RFC 5005 3: where the older entries are.
+        { href: feed.next_url, rel: 'next' },
+        ...(feed.hubs ?? []).flatMap(({ type, url }) => {
+          const rel = HUB_RELS.get(type?.toLowerCase() ?? '');
+          return rel ? [{ href: url, rel }] : [];
+        }),
       ],
       authors: persons(feed.authors),
       icon: feed.favicon,
@@ -44,12 +47,19 @@ export const json: Format = {
         categories: (item.tags ?? []).map((term) => ({ term })),
         published: item.date_published,
         updated: item.date_modified,
+        duration: item.attachments?.find(({ duration_in_seconds }) => duration_in_seconds)?.duration_in_seconds,
         media: { contents: [item.image, item.banner_image].map((url) => ({ url, medium: 'image' })) },
         xml: { lang: item.language },
       })),
     };
   },
 };
+
+/** The ways of being pushed that there is a link for. */
+const HUB_RELS: ReadonlyMap<string, string> = new Map([
+  ['websub', 'hub'],
+  ['rsscloud', 'cloud'],
+]);
 
 const persons = (authors: readonly JsonFeed.Author[] = []): PersonDraft[] =>
   authors.map(({ name, url }) => ({ name, uri: url }));

@@ -1,5 +1,20 @@
 import { parseRssFeed, type RssFeed } from 'feedsmith';
 import { looseText, looseTitle, type EntryDraft, type PersonDraft } from '../drafts.js';
+import {
+  creditsOf,
+  keywordsOf,
+  licences,
+  mediaCategories,
+  mediaSummary,
+  mediaSeconds,
+  names,
+  placeOf,
+  repliesOf,
+  spokenOf,
+  terms,
+  withPictures,
+} from '../modules.js';
+import { respell } from '../respell.js';
 import type { Format } from './index.js';
 
 /** RSS 0.9x and 2.0 with the modules that say what Atom can say: Atom itself, Dublin Core, content, Media RSS, iTunes. */
@@ -7,12 +22,12 @@ export const rss: Format = {
   name: 'RSS',
   detects: (root) => root === 'rss',
   read(text) {
-    const { items = [], ...channel } = parseRssFeed(withoutEndlessNames(text));
-    const { atom, dc, itunes } = channel;
+    const { items = [], ...channel } = parseRssFeed(respell(withoutEndlessNames(text)));
+    const { atom, dc, dcterms, itunes, googleplay, sy } = channel;
     return {
       id: atom?.id,
-      title: looseTitle(channel.title ?? dc?.titles?.[0]),
-      subtitle: looseText(channel.description ?? dc?.descriptions?.[0]),
+      title: looseTitle(channel.title ?? dc?.titles?.[0] ?? itunes?.title),
+      subtitle: looseText(channel.description ?? dc?.descriptions?.[0] ?? spokenOf(itunes) ?? googleplay?.description),
       links: [
         { href: channel.link },
         ...(atom?.links ?? []),
@@ -20,23 +35,32 @@ export const rss: Format = {
         ...(channel.cloud?.protocol?.toLowerCase() === 'http-post'
           ? [{ rel: 'cloud', href: cloudUrl(channel.cloud) }]
           : []),
+        ...licences(channel),
       ],
       authors: [
         ...persons(channel.managingEditor),
         ...names(dc?.creators),
         ...(atom?.authors ?? []),
-        ...names(itunes?.author),
+        ...names(itunes?.author ?? googleplay?.author),
       ],
+      contributors: [...names(dc?.contributors), ...(atom?.contributors ?? [])],
       categories: [
         ...categories(channel.categories),
         ...terms(dc?.subjects),
-        ...terms(itunes?.categories?.map((c) => c.text)),
+        ...terms(itunes?.categories?.flatMap(({ text, categories = [] }) => [text, ...categories.map((c) => c.text)])),
+        ...(atom?.categories ?? []),
       ],
-      updated: atom?.updated ?? channel.lastBuildDate ?? channel.pubDate ?? dc?.dates?.[0],
-      rights: looseText(channel.copyright ?? dc?.rights?.[0]),
+      updated: atom?.updated ?? channel.lastBuildDate ?? dcterms?.modified?.[0] ?? channel.pubDate ?? dc?.dates?.[0],
+      rights: looseText(channel.copyright ?? dc?.rights?.[0] ?? dcterms?.rights?.[0]) ?? atom?.rights,
       icon: atom?.icon,
-      logo: channel.image?.url ?? itunes?.image ?? atom?.logo,
+      logo: channel.image?.url ?? itunes?.image ?? googleplay?.image?.href ?? atom?.logo,
       generator: { text: channel.generator },
+      pace: {
+        ttl: channel.ttl,
+        ...sy,
+        skipHours: channel.skipHours ?? only(text, 'skipHours', 'hour').map(Number),
+        skipDays: channel.skipDays ?? only(text, 'skipDays', 'day'),
+      },
       xml: { lang: channel.language ?? dc?.languages?.[0] ?? channel.xml?.lang, base: channel.xml?.base },
       entries: items.map(readItem),
     };
@@ -45,15 +69,21 @@ export const rss: Format = {
 
 function readItem(item: RssFeed.Item<string>): EntryDraft {
   const { atom, dc, dcterms, guid, itunes, media } = item;
-  const description = looseText(item.description ?? dc?.descriptions?.[0]);
+  const description = looseText(
+    item.description ??
+      dc?.descriptions?.[0] ??
+      dcterms?.abstracts?.[0] ??
+      spokenOf(itunes) ??
+      item.googleplay?.description,
+  );
   const encoded = item.content?.encoded === undefined ? atom?.content : { value: item.content.encoded, type: 'html' };
   const permalink = guid?.isPermaLink === false || !/^https?:/i.test(guid?.value ?? '') ? undefined : guid?.value;
   return {
-    id: guid?.value ?? atom?.id,
-    title: looseTitle(item.title ?? dc?.titles?.[0] ?? itunes?.title) ?? atom?.title,
+    id: guid?.value ?? atom?.id ?? dc?.identifiers?.[0],
+    title: looseTitle(item.title ?? dc?.titles?.[0] ?? itunes?.title) ?? atom?.title ?? media?.title,
     // A description on its own may be the whole text, and is given the room of one.
     content: encoded ?? description,
-    summary: (encoded && description) ?? atom?.summary ?? media?.description ?? media?.groups?.[0]?.description,
+    summary: (encoded && description) ?? atom?.summary ?? mediaSummary(media),
     links: [
       { href: item.link ?? permalink },
       ...(atom?.links ?? []),
@@ -61,31 +91,58 @@ function readItem(item: RssFeed.Item<string>): EntryDraft {
       // RFC 4685: the page and the feed of the comments.
       { href: item.comments, rel: 'replies', type: 'text/html' },
       { href: item.wfw?.commentRss, rel: 'replies', type: 'application/rss+xml' },
+      ...licences(item),
     ],
     authors: [
       ...(item.authors ?? []).flatMap(persons),
-      ...names(dc?.creators),
+      ...names(dc?.creators ?? dcterms?.creators),
       ...(atom?.authors ?? []),
-      ...names(itunes?.author),
+      ...names(itunes?.author ?? item.googleplay?.author),
     ],
-    contributors: [...names(dc?.contributors), ...(atom?.contributors ?? [])],
-    categories: [...categories(item.categories), ...terms(dc?.subjects), ...(atom?.categories ?? [])],
+    contributors: [
+      ...names(dc?.contributors ?? dcterms?.contributors),
+      ...(atom?.contributors ?? []),
+      ...creditsOf(media),
+      ...(item.podcast?.persons ?? []).map(({ display, href }) => ({ name: display, uri: href })),
+    ],
+    categories: [
+      ...categories(item.categories),
+      ...terms(dc?.subjects ?? dcterms?.subjects),
+      ...(atom?.categories ?? []),
+      ...mediaCategories(media),
+      ...keywordsOf(itunes),
+    ],
     published: item.pubDate ?? dc?.dates?.[0] ?? dcterms?.issued?.[0] ?? dcterms?.created?.[0] ?? atom?.published,
     updated: atom?.updated ?? dcterms?.modified?.[0],
-    rights: looseText(dc?.rights?.[0]) ?? atom?.rights,
-    source: item.source && { title: looseTitle(item.source.title), links: [{ href: item.source.url, rel: 'self' }] },
-    media: { ...media, thumbnails: [...(media?.thumbnails ?? []), { url: itunes?.image }] },
+    rights: looseText(dc?.rights?.[0] ?? dcterms?.rights?.[0]) ?? atom?.rights,
+    source: item.source
+      ? { title: looseTitle(item.source.title), links: [{ href: item.source.url, rel: 'self' }] }
+      : atom?.source,
+    media: withPictures(media, itunes?.image, item.googleplay?.image?.href),
+    inReplyTo: [...repliesOf(item), ...(item.sourceNs?.inReplyTo ? [{ ref: item.sourceNs.inReplyTo.value }] : [])],
+    replies: item.thr?.total ?? item.slash?.comments,
+    where: placeOf(item) ?? namedPlace(item.podcast?.locations?.[0]),
+    duration: itunes?.duration ?? mediaSeconds(media),
     xml: { lang: dc?.languages?.[0] ?? item.xml?.lang, base: item.xml?.base },
   };
 }
 
-const names = (found: readonly string[] | string | undefined): PersonDraft[] =>
-  [found ?? []].flat().map((name) => ({ name }));
+/** RFC 5870: a podcast gives its place a name and a geo URI. */
+function namedPlace({ display, geo = '' }: { readonly display?: string; readonly geo?: string } = {}) {
+  const [, latitude, longitude] = /^geo:(-?[\d.]+),(-?[\d.]+)/.exec(geo) ?? [];
+  return latitude && longitude
+    ? { latitude: Number(latitude), longitude: Number(longitude), name: display }
+    : undefined;
+}
+
+/** feedsmith finds no element that is the only one in its list. */
+function only(text: string, list: string, name: string): string[] {
+  const inside = new RegExp(`<${list}\\b[^<>]*>\\s{0,99}<${name}>([^<]{0,99})</${name}>`, 'i').exec(text)?.[1];
+  return inside === undefined ? [] : [inside];
+}
 
 const persons = (person: RssFeed.Person | undefined): PersonDraft[] =>
   person ? [{ name: person.name, email: person.email, uri: person.link }] : [];
-
-const terms = (found: readonly (string | undefined)[] = []) => found.map((term) => ({ term }));
 
 const categories = (found: readonly RssFeed.Category[] = []) =>
   found.map(({ name, domain }) => ({ term: name, scheme: domain }));

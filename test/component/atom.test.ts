@@ -100,7 +100,10 @@ const aSource: fc.Arbitrary<Source> = record<Source>({
   icon: optional(url),
   logo: optional(url),
   lang: optional(lang),
-  generator: optional(word),
+  contributors: optional(fc.array(aPerson, { maxLength: 3 })),
+  generator: optional(
+    record<NonNullable<Source['generator']>>({ name: word, uri: optional(url), version: optional(word) }),
+  ),
 });
 const aMedia = record<Media>({
   url,

@@ -8,10 +8,11 @@ import { repairJson } from '../../scheduler/repair-json.js';
 
 const FIXTURES = 'test/fixtures/feeds';
 const URL = parseFeedUrl('https://feed.example/feed');
+const NOW = Date.UTC(2026, 5, 1);
 const NAMES = readdirSync(FIXTURES).filter((name) => !name.endsWith('.model.json'));
 
 const fixture = (name: string) => readFileSync(`${FIXTURES}/${name}`);
-const read = (document: Uint8Array | string, type = '') => readDocument(Buffer.from(document), type, URL);
+const read = (document: Uint8Array | string, type = '') => readDocument(Buffer.from(document), type, URL, NOW);
 
 const item = (id: string, inside = '') => `<item><guid>${id}</guid>${inside}</item>`;
 const rss = (items: string, head = '') => `${head}<rss version="2.0"><channel><title>t</title>${items}</channel></rss>`;
@@ -23,7 +24,9 @@ async function entriesOf(document: Uint8Array | string) {
 }
 
 describe('a feed that was cut off', () => {
-  it.each(NAMES.filter((name) => !name.startsWith('h-feed-')))('%s gives its whole entries', async (name) => {
+  // Whether an id is one is seen by the other entries that have it.
+  const wholes = NAMES.filter((name) => !name.startsWith('h-feed-') && !name.includes('-shared-'));
+  it.each(wholes)('%s gives its whole entries', async (name) => {
     const bytes = fixture(name);
     const whole = await entriesOf(bytes);
     for (let part = 1; part < 20; part++) {

@@ -1,18 +1,20 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { parseFeedUrl, type Entry, type Source, type Text } from '../../lib/domain.js';
+import { parseFeedUrl, type Text } from '../../lib/domain.js';
 import { readDocument } from '../../scheduler/document.js';
+import type { Settled } from '../../scheduler/drafts.js';
 
 const FIXTURES = 'test/fixtures/feeds';
 const URL = parseFeedUrl('https://feed.example/feed');
+const NOW = Date.UTC(2026, 5, 1);
 
-const read = (document: Uint8Array | string) => readDocument(Buffer.from(document), '', URL);
+const read = (document: Uint8Array | string) => readDocument(Buffer.from(document), '', URL, NOW);
 
-async function readFeed(document: Uint8Array | string): Promise<{ source: Source; entries: readonly Entry[] }> {
-  const parsed = await read(document);
-  if (parsed.kind !== 'feed') throw new Error(`Read as ${JSON.stringify(parsed)}`);
-  return { source: parsed.source, entries: parsed.entries };
+async function readFeed(document: Uint8Array | string): Promise<Settled> {
+  const { kind, ...settled } = await read(document);
+  if (kind !== 'feed') throw new Error(`Read as ${kind}: ${JSON.stringify(settled)}`);
+  return settled as Settled;
 }
 
 describe('a feed comes out as the model beside it', () => {
@@ -76,6 +78,31 @@ describe('what is too much', () => {
       expect.stringMatching(/^hydrant:/),
       expect.stringMatching(/^hydrant:/),
     ]);
+  });
+});
+
+describe('an id that is none', () => {
+  it('is the same wherever the entry stands', async () => {
+    const entry = (n: number) =>
+      item(`<guid>https://t.example/</guid><title>${n}</title><link>https://t.example/${n}</link>`);
+    const site = '<link>https://t.example/</link>';
+    const [first, later] = [await readFeed(rss(site + entry(1))), await readFeed(rss(site + entry(2) + entry(1)))];
+    expect(first.entries[0]?.id).toBe('https://t.example/1');
+    expect(later.entries[1]?.id).toBe('https://t.example/1');
+  });
+
+  it('costs no entry of the document, however links and titles repeat', async () => {
+    const link = fc.constantFrom('https://t.example/1', 'https://t.example/2', 'https://t.example/3');
+    const entries = fc.uniqueArray(fc.tuple(link, fc.constantFrom('a', 'b', 'c')), {
+      selector: (parts) => parts.join(' '),
+    });
+    await fc.assert(
+      fc.asyncProperty(entries, async (parts) => {
+        const items = parts.map(([page, title]) => item(`<guid>t</guid><link>${page}</link><title>${title}</title>`));
+        const { entries: read } = await readFeed(rss(items.join('')));
+        expect(read.map(({ links, title }) => [links[0]?.href, title?.value])).toEqual(parts);
+      }),
+    );
   });
 });
 

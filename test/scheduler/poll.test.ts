@@ -126,18 +126,6 @@ describe('a poll', () => {
     ]);
   });
 
-  it('asks for all of it again when the feed was cut off', async () => {
-    const { stores, world, asked, look } = bench();
-    await stores.feeds.register(BLOG);
-    for (const reading of [fresh(entryOf('a')), { ...fresh(entryOf('b')), cut: true as const }]) {
-      world.set(BLOG, reading);
-      await look();
-    }
-    expect(await announced(stores)).toEqual(['new b']);
-    await look();
-    expect(asked.at(-1)).toEqual({ url: BLOG, validators: {} });
-  });
-
   it('remembers a failure, says so, and forgets it when the feed is back', async () => {
     const { stores, world, told, look } = bench();
     await follow(stores);

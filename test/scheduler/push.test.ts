@@ -40,7 +40,7 @@ describe('entries that are pushed', () => {
       {
         ...entryOf('a', 'A & B'),
         links: [{ rel: 'alternate', href: 'https://blog.example/a' }],
-        content: { type: 'html', value: '<p>ü' },
+        content: { type: 'html', value: '<p>ü</p>' },
       },
     ]);
   });

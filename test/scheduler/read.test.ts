@@ -40,6 +40,11 @@ describe('a look at a URL', () => {
     });
   });
 
+  it('finds how often the feed wants to be asked', async () => {
+    const feed = FEED.replace('<item>', '<ttl>90</ttl><skipDays><day>Sunday</day></skipDays><item>');
+    expect(await read(feed)).toMatchObject({ kind: 'fresh', pace: { seconds: 5_400, days: [0] } });
+  });
+
   it('finds an empty feed', async () => {
     expect(await read('<feed xmlns="http://www.w3.org/2005/Atom"/>')).toMatchObject({ kind: 'fresh', entries: [] });
   });
