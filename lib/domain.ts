@@ -273,6 +273,8 @@ export interface Feed {
   readonly pushed?: number;
   /** Since when nobody follows it, so that it is not looked at. */
   readonly paused?: number;
+  /** Since when nobody had followed it, when somebody does again and it was not looked at yet. */
+  readonly woken?: number;
   /** Per cent of visible change from which an edit is announced, where an owner has said so. */
   readonly editThreshold?: number;
   /** What the vault keeps for a private feed: its credentials. Only members see anything of such a feed. */

@@ -32,7 +32,7 @@ export function identify(
   const clueOf = (one: Shown): Clue => clues().get(one) ?? NO_CLUE;
 
   const isReused = (one: Shown, before: Seen): boolean => {
-    if (before.hashes.includes(one.hash)) return false;
+    if (before.hashes.includes(one.hash) || UNIQUE_ID.test(one.entry.id)) return false;
     const { link, words } = clueOf(one);
     return link !== '' && before.link !== '' && link !== before.link && words !== before.words;
   };
@@ -80,6 +80,9 @@ export function identify(
 // When more than this part of a document, and at least so many entries, have other ids than at the last look.
 const FICKLE_SHARE = 0.8;
 const FICKLE_FROM = 3;
+
+/** RFC 4151, RFC 8141: whoever makes such an id knows that it is for one thing. */
+const UNIQUE_ID = /^(?:tag|urn):/i;
 
 interface Shown {
   readonly entry: Entry;

@@ -105,8 +105,8 @@ const announcedIn = (changes: Changes | undefined) =>
   changes?.changes.filter(({ kind }) => kind === 'new' || kind === 'edited') ?? [];
 
 /** What a feed shows for the first time, or after nobody has followed it for a day, is its past. */
-const isFirst = ({ read, paused }: Feed, now: number): boolean =>
-  read === undefined || (paused !== undefined && now - paused >= DAY_MS);
+const isFirst = ({ read, woken }: Feed, now: number): boolean =>
+  read === undefined || (woken !== undefined && now - woken >= DAY_MS);
 
 /** And so is what was beyond the cut when it is read to its end for the first time. */
 const isPast = (feed: Feed, { cut }: Pick<Fresh, 'cut'>, now: number): boolean =>

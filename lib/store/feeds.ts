@@ -119,7 +119,10 @@ const FOLLOWED = `
 /** Lua: `wake` makes a feed that is paused due at once, because somebody follows it from now on. */
 export const wakePreamble = `
   local function wake(feed, due, id)
-    if redis.call('HEXISTS', feed, 'paused') == 0 then return end
+    local paused = redis.call('HGET', feed, 'paused')
+    if not paused then return end
+    redis.call('HDEL', feed, 'paused')
+    redis.call('HSET', feed, 'woken', paused)
     ${NOW}
     redis.call('ZADD', due, 'XX', now, id)
   end
@@ -229,9 +232,10 @@ const COMMIT = script(`
     local again = redis.call('HDEL', feed, 'again') == 1
     redis.call('HDEL', feed, 'busy')
     if followed(feed, subscribers, affiliations) then
-      redis.call('HDEL', feed, 'paused')
+      redis.call('HDEL', feed, 'paused', 'woken')
       redis.call('ZADD', due, now + (again and 0 or next_ms), id)
     else
+      redis.call('HDEL', feed, 'woken')
       redis.call('HSETNX', feed, 'paused', now)
       redis.call('ZADD', due, redis.call('HGET', feed, 'paused') + ${FORGET_FEED_MS}, id)
     end
@@ -463,7 +467,7 @@ function commitArguments(
 
 /** A feed from the fields of its hash; undefined when they are not those of a feed. */
 export function feedFrom(id: FeedId, fields: Readonly<Record<string, string>>): Feed | undefined {
-  const { url, version, added, polled, read, failures, failure, failing, paused, source, etag, modified, body } =
+  const { url, version, added, polled, read, failures, failure, failing, paused, woken, source, etag, modified, body } =
     fields;
   if (!url) return undefined;
   const facts = FACTS.flatMap((name) => {
@@ -487,6 +491,7 @@ export function feedFrom(id: FeedId, fields: Readonly<Record<string, string>>): 
     ...(failure && { failure: JSON.parse(failure) as Failure }),
     ...(failing && { failing: Number(failing) }),
     ...(paused && { paused: Number(paused) }),
+    ...(woken && { woken: Number(woken) }),
     ...(editThreshold !== undefined && { editThreshold }),
     ...(Object.fromEntries(facts) as Partial<Feed>),
   };

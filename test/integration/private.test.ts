@@ -186,7 +186,7 @@ describe('a feed that an admin has created with credentials', () => {
     // Whoever looks again has written what the first look has found.
     await requests(rig.feeds, 2, isRefused);
     expect(await member.describe(node)).toMatchObject({
-      ...{ 'hydrant#state': 'failing', 'hydrant#failure': 'The server answered with status 401' },
+      ...{ 'hydrant#state': 'failing', 'hydrant#reason': 'The server answered with status 401' },
     });
     rig.feeds.handle(path, gated);
     await publish('Well again');

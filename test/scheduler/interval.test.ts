@@ -34,13 +34,15 @@ describe('a live feed', () => {
       gap: fc.integer({ min: 1, max: 1e9 }),
       latest: fc.integer({ min: 0, max: 2 * NOW }),
       hits: fc.double({ min: 0, max: 1, noNaN: true }),
-      hours: fc.array(fc.constantFrom(...'0123456789abcdefghijklmnopqrstuvwxyz'), { minLength: 24, maxLength: 24 }),
+      hours: fc.array(fc.nat({ max: 35 }), { minLength: 24, maxLength: 24 }),
     });
     const chance = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
     const freshFor = fc.nat({ max: 1e9 });
     fc.assert(
       fc.property(fc.option(rhythm), chance, fc.nat(), freshFor, (past, random, subscribers, fresh) => {
-        const known = past ? { rhythm: { ...past, hours: past.hours.join('') } } : {};
+        const known = past
+          ? { rhythm: { ...past, hours: past.hours.map((weight) => weight.toString(36)).join('') } }
+          : {};
         const next = seconds({ ...known, subscribers, reading: { ...LIVE, freshFor: fresh } }, random);
         expect(next).toBeGreaterThanOrEqual(60);
         expect(next).toBeLessThanOrEqual(900);

@@ -180,12 +180,15 @@ export function memoryStores(options: StoreOptions = {}): Stores {
 
   function wake(id: NodeKey): void {
     const one = id === FIREHOSE ? undefined : known.get(id);
-    if (one?.feed.paused !== undefined) one.due = now();
+    if (one?.feed.paused === undefined) return;
+    const { paused, ...feed } = one.feed;
+    one.feed = { ...feed, woken: paused };
+    one.due = now();
   }
 
   /** What a look does to the schedule. */
   function schedule(one: Known, nextMs: number): void {
-    const { paused, ...feed } = one.feed;
+    const { paused, woken: _, ...feed } = one.feed;
     const again = one.busy?.again ?? false;
     delete one.busy;
     if (isFollowed(feed.id)) {

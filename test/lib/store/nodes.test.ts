@@ -83,6 +83,7 @@ contract((open) => {
 
     it('of a feed has all that is known of the feed', async () => {
       const stores = await open();
+      await stores.subscriptions.put(subscriptionOf(ID));
       await look(stores, BLOG, [entryOf('a')]);
       const feed = (await stores.feeds.get(ID))!;
       expect(await stores.nodes.get(ID)).toEqual({ kind: 'feed', id: ID, feed, config: {} });
