@@ -7,7 +7,7 @@ type LevelOf<E extends keyof Events> = Level | ((facts: Events[E]) => Level);
 /** error: a human must act. warn: the world misbehaves. info: one line per thing that happened. debug: the rest. */
 const LEVELS: { readonly [E in keyof Events]: LevelOf<E> } = {
   // Most looks find nothing, a thousand times a second on a large service.
-  polled: ({ outcome, announced }) => (announced > 0 || outcome === 'failed' ? 'info' : 'debug'),
+  polled: ({ outcome, announced }) => (announced > 0 || outcome === 'failed' || outcome === 'page' ? 'info' : 'debug'),
   ticked: 'debug',
   pinged: 'debug',
   stalled: 'warn',

@@ -332,6 +332,9 @@ export function startProsody(options: {
   });
 }
 
+/** Much is read and soon forgotten: where there is room for more of it, V8 cleans up less often. */
+export const NODE_FLAGS: readonly string[] = ['--enable-source-maps', '--max-semi-space-size=32'];
+
 /**
  * Starts one of Hydrant's own processes, as built in dist/. It does not wait until the process is ready: see
  * `healthy`. Its directory is not the project's, so that a .env lying there says nothing to it.
@@ -344,7 +347,7 @@ export async function startProcess(
   const server = createProgram({
     name,
     command: process.execPath,
-    args: ['--enable-source-maps', resolve('dist', name, 'main.js')],
+    args: [...NODE_FLAGS, resolve('dist', name, 'main.js')],
     env: options.env,
     cwd: resolve(options.dir),
     logFile: options.logFile,

@@ -1,11 +1,12 @@
 /** `npm start`: both processes, for operators with a Prosody and a Redis of their own. They live and die together. */
 import { spawn } from 'node:child_process';
 import { resolve } from 'node:path';
+import { NODE_FLAGS } from './servers.js';
 
 const children = ['scheduler', 'component'].map((name) => {
   const main = resolve('dist', name, 'main.js');
   // A group of its own: Ctrl-C reaches the child once, through us, and not twice.
-  return spawn(process.execPath, ['--enable-source-maps', main], { stdio: 'inherit', detached: true });
+  return spawn(process.execPath, [...NODE_FLAGS, main], { stdio: 'inherit', detached: true });
 });
 let asked = false;
 let stopping = false;

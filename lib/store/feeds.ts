@@ -7,6 +7,7 @@ import {
   type FeedId,
   type FeedUrl,
   type ItemId,
+  type Rhythm,
   type Source,
   type Validators,
 } from '../domain.js';
@@ -17,7 +18,7 @@ import { grouped } from './grouped.js';
 import { itemsPreamble } from './items.js';
 import { COMMITTED, type Keys } from './keys.js';
 import { script } from './script.js';
-import { dayText, fieldOf, knownFrom, seenText } from './seen.js';
+import { DAY_CHARS, dayText, fieldOf, knownFrom, seenText } from './seen.js';
 
 /** What we know of every feed, and when each is due. */
 export interface FeedStore {
@@ -131,7 +132,7 @@ export const wakePreamble = `
 const REGISTER = script(`
   if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
   ${NOW}
-  redis.call('HSET', KEYS[1], 'url', ARGV[2], 'version', 0, 'added', now, 'failures', 0)
+  redis.call('HSET', KEYS[1], 'url', ARGV[2], 'version', 0, 'added', now)
   redis.call('ZADD', KEYS[2], now, ARGV[1])
   if ARGV[3] then redis.call('HSET', KEYS[1], 'sealed', ARGV[3]) end
   redis.call('ZADD', ARGV[3] and KEYS[5] or KEYS[3], 0, ARGV[1])
@@ -205,6 +206,7 @@ const COMMIT = script(`
   local next_argument = 0
   local function take() next_argument = next_argument + 1; return ARGV[next_argument] end
   local function count() return tonumber(take()) end
+  local function dayOf(remembered) return string.sub(remembered, 1, ${DAY_CHARS}) end
   local id, version, next_ms, keep, today, outcome = take(), take(), count(), count(), take(), take()
 
   local stored, url = unpack(redis.call('HMGET', feed, 'version', 'url'))
@@ -218,12 +220,8 @@ const COMMIT = script(`
     set[#set + 1] = take()
   end
   if outcome ~= 'pushed' then
-    set[#set + 1] = 'polled'
+    set[#set + 1] = outcome == 'failed' and 'polled' or 'read'
     set[#set + 1] = now
-    if outcome ~= 'failed' then
-      set[#set + 1] = 'read'
-      set[#set + 1] = now
-    end
   end
   redis.call('HSET', feed, unpack(set))
   if outcome == 'failed' then redis.call('HSETNX', feed, 'failing', now) end
@@ -252,15 +250,16 @@ const COMMIT = script(`
   for _ = 1, count() do
     local item = take()
     local known = redis.call('HGET', seen, item)
-    local day, rest = string.match(known or '', '^(%S+)(.*)$')
-    if day and day ~= today then redis.call('HSET', seen, item, today .. rest) end
+    if known and dayOf(known) ~= today then
+      redis.call('HSET', seen, item, today .. string.sub(known, ${DAY_CHARS + 1}))
+    end
     shown = shown + 1
   end
 
   local source = take()
   for _ = 1, count() do
     local item, field, memory, kind, entry = take(), take(), take(), take(), take()
-    redis.call('HSET', seen, field, today .. ' ' .. memory)
+    redis.call('HSET', seen, field, today .. memory)
     local before = kind == 'stored' and redis.call('HGET', items, item)
     if before then
       -- A change too small to be announced leaves the item where it is.
@@ -280,7 +279,7 @@ const COMMIT = script(`
     if redis.call('HLEN', seen) > ${FEW_SEEN} + 2 * shown then
       local all = redis.call('HGETALL', seen)
       for i = 1, #all, 2 do
-        local day = tonumber(string.match(all[i + 1], '^%S+'), 36)
+        local day = tonumber(dayOf(all[i + 1]), 36)
         if day < tonumber(today, 36) - ${FORGET_AFTER_DAYS} then redis.call('HDEL', seen, all[i]) end
       end
     end
@@ -427,15 +426,14 @@ function commitArguments(
   let changes: readonly Change[] = [];
   let source = '{}';
   for (const [name, value] of Object.entries(facts)) {
-    field(name, value === null ? undefined : JSON.stringify(value));
+    field(name, value === null ? undefined : factText(name, value));
   }
   if (outcome.kind === 'failed') {
     field('failures', String(feed.failures + 1));
     field('failure', JSON.stringify(outcome.failure));
   } else if (outcome.kind !== 'pushed') {
     if (feed.failures > 0) {
-      field('failures', '0');
-      clear.push('failure', 'failing');
+      clear.push('failures', 'failure', 'failing', 'polled');
     }
     if (outcome.validators) {
       field('etag', outcome.validators.etag);
@@ -465,6 +463,19 @@ function commitArguments(
   ];
 }
 
+/** Every feed has a rhythm: without the names of its parts it takes a third less. */
+const factText = (name: string, value: unknown): string =>
+  JSON.stringify(name === 'rhythm' ? partsOf(value as Rhythm) : value);
+
+const partsOf = ({ gap, latest, hits, hours }: Rhythm) => [gap, latest, hits, hours];
+
+function factFrom(name: string, json: string): unknown {
+  const value = JSON.parse(json) as unknown;
+  if (name !== 'rhythm') return value;
+  const [gap, latest, hits, hours] = value as [number, number, number, string];
+  return { gap, latest, hits, hours } satisfies Rhythm;
+}
+
 /** A feed from the fields of its hash; undefined when they are not those of a feed. */
 export function feedFrom(id: FeedId, fields: Readonly<Record<string, string>>): Feed | undefined {
   const { url, version, added, polled, read, failures, failure, failing, paused, woken, source, etag, modified, body } =
@@ -472,7 +483,7 @@ export function feedFrom(id: FeedId, fields: Readonly<Record<string, string>>): 
   if (!url) return undefined;
   const facts = FACTS.flatMap((name) => {
     const json = fields[name];
-    return json === undefined ? [] : [[name, JSON.parse(json) as unknown] as const];
+    return json === undefined ? [] : [[name, factFrom(name, json)] as const];
   });
   const { editThreshold } = JSON.parse(fields['config'] ?? '{}') as ConfigOverrides;
   return {
@@ -481,11 +492,12 @@ export function feedFrom(id: FeedId, fields: Readonly<Record<string, string>>): 
     node: nodeIdOf(url as FeedUrl),
     version: Number(version),
     added: Number(added),
-    failures: Number(failures),
+    failures: Number(failures ?? 0),
     validators: { ...(etag && { etag }), ...(modified && { lastModified: modified }) },
     ...(body && { body }),
     ...(fields['sealed'] && { sealed: fields['sealed'] }),
-    ...(polled && { polled: Number(polled) }),
+    // While all is well, it is looked at when it is read.
+    ...((polled ?? read) && { polled: Number(polled ?? read) }),
     ...(read && { read: Number(read) }),
     ...(source && { source: JSON.parse(source) as Source }),
     ...(failure && { failure: JSON.parse(failure) as Failure }),

@@ -23,8 +23,9 @@ export interface GotAnswer {
   readonly seconds: number;
 }
 
+const { fresh: _, ...agent } = createGuardedAgents({ allow: ['127.0.0.0/8'] });
 const client = got.extend({
-  agent: createGuardedAgents({ allow: ['127.0.0.0/8'] }),
+  agent,
   headers: {
     'user-agent': 'Hydrant/0.1.0',
     accept: 'application/atom+xml, application/rss+xml, application/xml;q=0.9, text/html;q=0.5, */*;q=0.1',
@@ -46,7 +47,7 @@ async function fetchOne(kind: Kind, number: number, port: number): Promise<void>
     if (statusCode !== (kind === 'quiet' ? 304 : 200)) throw new Error(`${kind} is answered with ${statusCode ?? '?'}`);
     if (kind !== 'quiet') await once(stream.resume(), 'end');
   } finally {
-    stream.destroy();
+    if (!stream.readableEnded) stream.destroy();
   }
 }
 

@@ -108,7 +108,8 @@ export async function until(what: string, seconds: number, isSo: () => Promise<b
   const end = performance.now() + seconds * 1_000;
   while (!(await isSo())) {
     if (performance.now() > end) throw new Error(`Not within ${seconds} s: ${what}`);
-    await sleep(50);
+    // Not more often: what is asked answers with work of its own.
+    await sleep(200);
   }
 }
 
