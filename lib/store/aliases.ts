@@ -1,5 +1,6 @@
-import type { FeedId, FeedUrl } from '../domain.js';
+import type { FeedId } from '../domain.js';
 import type { RedisClient } from '../redis.js';
+import { samePage } from '../same-page.js';
 import type { Keys } from './keys.js';
 import { script } from './script.js';
 
@@ -33,8 +34,5 @@ export function redisAliases(redis: RedisClient, keys: Keys, now: () => number):
   };
 }
 
-/** One text for all spellings that senders use for one page: scheme, www., a slash at the end and the fragment do not count. */
-export function aliasOf(url: string | FeedUrl): string {
-  const { hostname, port, pathname, search } = new URL(url);
-  return `${hostname.replace(/^www\./, '')}${port && `:${port}`}${pathname.replace(/\/+$/, '')}${search}`;
-}
+/** One text for all spellings that senders use for one page. */
+export const aliasOf = (url: string): string => samePage(url) ?? url;

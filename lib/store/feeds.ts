@@ -36,8 +36,8 @@ export interface FeedStore {
   /** What is remembered of all entries that the feed has shown. */
   known(feed: FeedId): Promise<Known>;
   /**
-   * Takes up to `limit` feeds that are due, in random order. Who is taken comes due again by itself after `leaseMs`,
-   * unless a commit says otherwise before.
+   * Takes up to `limit` feeds that are due, in random order: half of them those that have waited longest, half any. Who is
+   * taken comes due again by itself after `leaseMs`, unless a commit says otherwise before.
    */
   lease(limit: number, leaseMs: number): Promise<FeedId[]>;
   /**
@@ -183,14 +183,19 @@ const SET_FACT = script(`
   return 1
 `);
 
-// Due feeds hold the ranks 0 to n-1, so a window at a random rank is a random choice at the price of a range.
+// Due feeds hold the ranks 0 to n-1, so a window at a random rank is a random choice at the price of a range. Half of
+// them are those that have waited longest: the window seldom has the first ranks, and they must not starve.
 const LEASE = script(`
   ${NOW}
   local due = redis.call('ZCOUNT', KEYS[1], '-inf', now)
   if due == 0 then return {} end
   local limit = math.min(tonumber(ARGV[1]), due)
-  local start = math.floor(tonumber(ARGV[3]) * (due - limit + 1))
-  local feeds = redis.call('ZRANGE', KEYS[1], start, start + limit - 1)
+  local longest = math.floor(limit / 2)
+  local start = longest + math.floor(tonumber(ARGV[3]) * (due - limit + 1))
+  local feeds = redis.call('ZRANGE', KEYS[1], start, start + limit - longest - 1)
+  for _, feed in ipairs(longest > 0 and redis.call('ZRANGE', KEYS[1], 0, longest - 1) or {}) do
+    feeds[#feeds + 1] = feed
+  end
   for _, feed in ipairs(feeds) do redis.call('ZADD', KEYS[1], now + tonumber(ARGV[2]), feed) end
   return feeds
 `);
@@ -431,6 +436,8 @@ function commitArguments(
   if (outcome.kind === 'failed') {
     field('failures', String(feed.failures + 1));
     field('failure', JSON.stringify(outcome.failure));
+    // What a server says about one address is no answer to another.
+    if (facts.at === null) clear.push('etag', 'modified', 'body');
   } else if (outcome.kind !== 'pushed') {
     if (feed.failures > 0) {
       clear.push('failures', 'failure', 'failing', 'polled');

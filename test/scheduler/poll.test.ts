@@ -254,15 +254,19 @@ describe('the state of a feed', () => {
 });
 
 describe('a feed that nobody follows', () => {
-  const unfollow = ({ subscriptions }: Stores) => subscriptions.remove(ROMEO);
+  /** A feed with one entry, which somebody has followed and does not any more. */
+  async function left() {
+    const all = bench();
+    await follow(all.stores);
+    all.world.set(BLOG, fresh(entryOf('a')));
+    await all.look();
+    await all.stores.subscriptions.remove(ROMEO);
+    await all.look();
+    return all;
+  }
 
   it('is not looked at until somebody does', async () => {
-    const { clock, stores, world, asked, look } = bench();
-    await follow(stores);
-    world.set(BLOG, fresh(entryOf('a')));
-    await look();
-    await unfollow(stores);
-    await look();
+    const { clock, stores, asked, look } = await left();
     clock.now += 24 * HOUR_MS;
     expect((await stores.feeds.count()).due).toBe(0);
     for (const trigger of ['schedule', 'ping'] as const) await poll({ ...bench().deps, ...stores }, [FEED], trigger);
@@ -279,12 +283,7 @@ describe('a feed that nobody follows', () => {
       [1, ['new b', 'new c']],
       [25, []],
     ] as const) {
-      const { clock, stores, world, look } = bench();
-      await follow(stores);
-      world.set(BLOG, fresh(entryOf('a')));
-      await look();
-      await unfollow(stores);
-      await look();
+      const { clock, stores, world, look } = await left();
       clock.now += hours * HOUR_MS;
       await stores.subscriptions.put(ROMEO);
       world.set(BLOG, fresh(entryOf('c'), entryOf('b'), entryOf('a')));
@@ -295,12 +294,7 @@ describe('a feed that nobody follows', () => {
   });
 
   it('is forgotten after thirty days, with its addresses', async () => {
-    const { clock, stores, world, look } = bench();
-    await follow(stores);
-    world.set(BLOG, fresh(entryOf('a')));
-    await look();
-    await unfollow(stores);
-    await look();
+    const { clock, stores, look } = await left();
     clock.now += 30 * 24 * HOUR_MS - 1;
     expect((await stores.feeds.count()).due).toBe(0);
     clock.now += 1;
@@ -312,12 +306,7 @@ describe('a feed that nobody follows', () => {
   });
 
   it('is not forgotten when somebody comes at the last moment', async () => {
-    const { clock, stores, world, deps, look } = bench();
-    await follow(stores);
-    world.set(BLOG, fresh());
-    await look();
-    await unfollow(stores);
-    await look();
+    const { clock, stores, deps } = await left();
     clock.now += 30 * 24 * HOUR_MS;
     const remove: PollDeps['nodes']['delete'] = async (...how) => {
       await stores.subscriptions.put(ROMEO);
@@ -447,6 +436,64 @@ describe('what a server says of its feed', () => {
       waits.push(((await stores.feeds.dueAt(FEED)) ?? 0) - clock.now);
     }
     expect(waits).toEqual([400_000, 400_000, 500_000, 60_000]);
+  });
+});
+
+describe('a feed that cannot keep its ids', () => {
+  it('is announced its real news only, however often it is read', async () => {
+    const { stores, world, look, deps } = bench();
+    const told: string[] = [];
+    await follow(stores);
+    let looks = 0;
+    const page = (n: number): Entry => ({
+      ...entryOf(`${++looks}`, `Entry ${n}`),
+      links: [{ rel: 'alternate', href: `https://blog.example/${n}` }],
+    });
+    const show = (newest: number) => world.set(BLOG, fresh(...[0, 1, 2, 3, 4].map((back) => page(newest - back))));
+    show(5);
+    await look();
+    const emit: PollDeps['emit'] = (event, facts) => {
+      if (event === 'warning' && 'text' in facts) told.push(facts.text);
+    };
+    for (let n = 0; n < 30; n++) {
+      show(n < 15 ? 5 : 6);
+      await poll({ ...deps, emit }, [FEED], 'schedule');
+    }
+    expect(await announced(stores)).toHaveLength(1);
+    expect(await stores.feeds.get(FEED)).toMatchObject({ untrusted: true });
+    expect(told).toHaveLength(1);
+    expect(await newest(stores, FEED, 99)).toHaveLength(6);
+  });
+
+  it('keeps of a long past the newest fifty, and remembers all of it', async () => {
+    const { stores, world, look } = bench();
+    await follow(stores);
+    const all = fresh(...Array.from({ length: 180 }, (_, n) => entryOf(`${180 - n}`)));
+    await stores.nodes.configure(FEED, { maxItems: 1_000 }, false);
+    world.set(BLOG, all);
+    await look();
+    await look();
+    expect(await newest(stores, FEED, 999)).toHaveLength(50);
+    expect(await announced(stores)).toEqual([]);
+  });
+
+  it('is not announced an edit that hardly shows, or one that an owner does not want', async () => {
+    const { stores, world, look } = bench();
+    await follow(stores);
+    const text = (last: string): Entry => ({
+      ...entryOf('a', 'A title'),
+      content: { type: 'text', value: `${'many words that stay '.repeat(20)}${last}` },
+    });
+    for (const entry of [text('one'), text('two')]) {
+      world.set(BLOG, fresh(entry));
+      await look();
+    }
+    expect(await announced(stores)).toEqual([]);
+    expect(entriesOf(await newest(stores, FEED, 9))).toEqual([text('two')]);
+    await stores.nodes.configure(FEED, { editThreshold: 0 }, false);
+    world.set(BLOG, fresh(text('three')));
+    await look();
+    expect(await announced(stores)).toEqual(['edited a']);
   });
 });
 
@@ -589,7 +636,7 @@ describe('a feed that is lost', () => {
     await look();
     expect(await foundAt(stores)).toBeUndefined();
     await look();
-    expect(asked.at(-1)).toMatchObject({ url: BLOG, validators: {} });
+    expect(asked.at(-1)).toEqual({ url: BLOG, subscribers: 1, validators: {} });
   });
 
   it('is not taken for another feed of the same page', async () => {

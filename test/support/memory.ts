@@ -245,7 +245,9 @@ export function memoryStores(options: StoreOptions = {}): Stores {
 
     async lease(limit, leaseMs) {
       const due = [...known.values()].filter((one) => one.due <= now());
-      const taken = due.sort(() => random() - 0.5).slice(0, limit);
+      due.sort((a, b) => a.due - b.due);
+      const longest = due.splice(0, Math.floor(Math.min(limit, due.length) / 2));
+      const taken = [...longest, ...due.sort(() => random() - 0.5).slice(0, limit - longest.length)];
       for (const one of taken) one.due = now() + leaseMs;
       return taken.map(({ feed }) => feed.id);
     },
@@ -269,6 +271,10 @@ export function memoryStores(options: StoreOptions = {}): Stores {
       if (outcome.kind === 'failed') {
         const failing = looked.failing ?? looked.polled;
         one.feed = { ...looked, failures: failures + 1, failure: outcome.failure, failing };
+        if (facts.at === null) {
+          const { body: _, ...rest } = one.feed;
+          one.feed = { ...rest, validators: {} };
+        }
       } else {
         delete looked.failure;
         delete looked.failing;

@@ -830,6 +830,20 @@ contract((open) => {
       expect(await stores.feeds.dueAt(feedIdOf(parseFeedUrl('https://nobody.example/')))).toBeUndefined();
     });
 
+    it('forgets nobody: half of those that are taken have waited longest', async () => {
+      for (const chance of [0, 0.5, 0.999]) {
+        const { feeds } = await open({ partitions: 1, random: () => chance });
+        const [oldest, ...others] = urls(40);
+        await feeds.register(oldest!);
+        const before = Date.now();
+        await until(async () => Date.now() > before);
+        for (const url of others) await feeds.register(url);
+        const taken = await feeds.lease(4, HOUR_MS);
+        expect(taken).toContain(feedIdOf(oldest!));
+        expect(new Set(taken).size).toBe(4);
+      }
+    });
+
     it('leaves to chance who is taken', async () => {
       const first = async (chance: number) => {
         const { feeds } = await open({ partitions: 1, random: () => chance });
