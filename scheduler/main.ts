@@ -38,9 +38,13 @@ if (existsSync('.env')) process.loadEnvFile();
 
 await runProcess('scheduler', process.env, async ({ config, version, emit, metrics, keys, redis, connect, later }) => {
   const now = Date.now;
-  const feeds = redisFeeds(redis, keys, { itemsPerNode: config.ITEMS_PER_NODE, now, random: Math.random });
-  const aliases = redisAliases(redis, keys, now);
-  const items = redisItems(redis, keys);
+  // Nobody waits for what the workers write: a slow moment of Redis must not cost a job, whose feeds would come due again
+  // only when their lease is over.
+  const patient = connect('patient');
+  const storing = { itemsPerNode: config.ITEMS_PER_NODE, now, random: Math.random };
+  const feeds = redisFeeds(patient, keys, storing);
+  const aliases = redisAliases(patient, keys, now);
+  const items = redisItems(patient, keys);
   const snapshots = redisSnapshots(redis, keys);
 
   const turns: HostsOptions = {
@@ -88,11 +92,11 @@ await runProcess('scheduler', process.env, async ({ config, version, emit, metri
     takeMs: LEASE_MS,
     counted,
     aliases,
-    nodes: redisNodes(redis, keys),
-    subscriptions: redisSubscriptions(redis, keys),
-    digests: redisDigests(redis, keys),
+    nodes: redisNodes(patient, keys),
+    subscriptions: redisSubscriptions(patient, keys),
+    digests: redisDigests(patient, keys),
     // It is not watched here: that takes a connection which can do nothing else.
-    log: redisLog(redis, redis, keys),
+    log: redisLog(patient, patient, keys),
     read: createReader({ fetch: http, parse: parser.parse }),
     vault: createVault(config.CREDENTIALS_KEY),
     bounds: { minSeconds: config.POLL_MIN_SECONDS, maxSeconds: config.POLL_MAX_SECONDS },
@@ -103,7 +107,7 @@ await runProcess('scheduler', process.env, async ({ config, version, emit, metri
 
   const findPicture = createPictureFetcher({
     feeds,
-    pictures: redisPictures(redis, keys),
+    pictures: redisPictures(patient, keys),
     fetch: createFetch({ ...fetching, ...PICTURES }),
   });
 
@@ -160,8 +164,8 @@ await runProcess('scheduler', process.env, async ({ config, version, emit, metri
   }
 
   const intake = createIntake({
-    feeds,
-    aliases,
+    feeds: redisFeeds(redis, keys, storing),
+    aliases: redisAliases(redis, keys, now),
     enqueue: queues.ping.enqueue,
     pingMinMs: config.PING_MIN_SECONDS * 1_000,
     health,
