@@ -115,3 +115,24 @@ it('who follows a feed that moves for good follows it at its new place, and miss
   expect((await romeo.subscribe(from!.url)).attrs).toMatchObject({ node: from!.url, subscription: 'subscribed' });
   await romeo.unsubscribe(from!.url);
 });
+
+it('who follows a feed that is gone goes on with it where its site says that it is, and misses nothing', async () => {
+  const feed = rig.feeds.feed('/lost.xml', { format: 'atom', title: 'Lost' });
+  const warden = rig.tester.as('warden');
+  await warden.subscribe(feed.url);
+  const before = feed.publish({ title: 'Before' });
+  expect(await nextTitle(warden)).toBe('Before');
+
+  const found = rig.feeds.feed('/found.xml', { format: 'atom', title: 'Lost' });
+  found.publish(before);
+  found.publish({ title: 'Meanwhile' });
+  rig.feeds.page('/', [found]);
+  feed.hide({ status: 410 });
+  const arrived = await warden.arrivals.take(undefined, SECONDS);
+  expect([arrived.node, arrived.title]).toEqual([feed.url, 'Meanwhile']);
+  // After three looks there, both are one; whoever follows it keeps the name that they know.
+  expect(await nextStatus(warden)).toMatchObject({ state: 'moved', to: found.url });
+  found.publish({ title: 'Afterwards' });
+  const later = await warden.arrivals.take(undefined, SECONDS);
+  expect([later.node, later.title]).toEqual([feed.url, 'Afterwards']);
+});
