@@ -5,7 +5,7 @@ import { logEvents } from './log.js';
 import { watchEvents } from './metrics.js';
 import { durabilityProblems, openRedis, ready, type RedisClient, type Temper } from './redis.js';
 import { createShutdown, type Stop } from './shutdown.js';
-import { openKeys, PartitionMismatch, type Keys } from './store/keys.js';
+import { openKeys, LayoutMismatch, type Keys } from './store/keys.js';
 
 /** What both processes begin with. */
 export interface Foundation {
@@ -82,7 +82,7 @@ export async function runProcess(
     for (const text of await durabilityProblems(redis)) emit('warning', { text });
     await start({ config, version, emit, on, metrics: watchEvents(on), keys, redis, connect, later });
   } catch (error) {
-    if (error instanceof ConfigError || error instanceof PartitionMismatch) {
+    if (error instanceof ConfigError || error instanceof LayoutMismatch) {
       process.stderr.write(`${error.message}\n`);
       exit(EXIT_CONFIG);
     } else {

@@ -107,22 +107,33 @@ export function createKeys(partitions: number) {
   };
 }
 
-/** Thrown when the stored partition count is not the configured one: with another count, nothing would be found. */
-export class PartitionMismatch extends Error {
-  override readonly name = 'PartitionMismatch';
+/** Thrown when what is stored is not stored as we would read it: nothing would be found, or the wrong thing. */
+export class LayoutMismatch extends Error {
+  override readonly name = 'LayoutMismatch';
 }
 
+/** Counts the ways in which we have stored things. What was stored in another way is not read. */
+const LAYOUT = 2;
+
 /**
- * The keys of this Redis. The partition count is decided by the first process that ever starts.
- * @throws PartitionMismatch when it was decided differently
+ * The keys of this Redis. How things are stored, and in how many partitions, is decided by the first process that ever
+ * starts.
+ * @throws LayoutMismatch when it was decided differently
  */
 export async function openKeys(redis: RedisClient, partitions: number): Promise<Keys> {
-  const key = `${ROOT}:partitions`;
-  await redis.setnx(key, partitions);
-  const stored = Number(await redis.get(key));
-  if (stored !== partitions) {
-    throw new PartitionMismatch(
-      `PARTITIONS is ${partitions}, but this Redis was set up with ${stored}; set it to ${stored}`,
+  const key = `${ROOT}:layout`;
+  // Before there was a second way, only the partitions were written down.
+  const isFirstLayout = (await redis.exists(`${ROOT}:partitions`)) === 1;
+  if (!isFirstLayout) await redis.setnx(key, `${LAYOUT} ${partitions}`);
+  const [layout, count] = isFirstLayout ? [1] : ((await redis.get(key)) ?? '').split(' ').map(Number);
+  if (layout !== LAYOUT) {
+    throw new LayoutMismatch(
+      `This Redis holds data of another version (layout ${layout ?? '?'}, not ${LAYOUT}); empty it, or give Hydrant another one`,
+    );
+  }
+  if (count !== partitions) {
+    throw new LayoutMismatch(
+      `PARTITIONS is ${partitions}, but this Redis was set up with ${count ?? '?'}; set it to ${count ?? '?'}`,
     );
   }
   return createKeys(partitions);
