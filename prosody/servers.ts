@@ -223,7 +223,7 @@ export function startRedis(options: {
       // With "everysec" a Redis that is killed while the disk is busy takes up to two seconds of answers with it.
       appendfsync: 'always',
       'maxmemory-policy': 'noeviction',
-      // What is known of an idle feed is a few short texts: kept as lists they take a third of the memory.
+      // What is known of an idle feed is a few short texts: kept as lists they take two fifths less memory.
       'hash-max-listpack-value': '1024',
       'hash-max-listpack-entries': '512',
       'zset-max-listpack-value': '1024',
