@@ -68,7 +68,8 @@ const NUMBER = script(`
     local member = number and redis.call('ZRANGE', index, number, number, 'BYSCORE')[1]
     return member and string.match(member, '%S+$')
   end
-  local numbers, first, next_argument = {}, nil, 3
+  local total = tonumber(redis.call('GET', counter) or '0')
+  local numbers, first, last, next_argument = {}, nil, nil, 3
   while next_argument <= #ARGV do
     local id, feed, count = ARGV[next_argument], ARGV[next_argument + 1], tonumber(ARGV[next_argument + 2])
     local own = {unpack(ARGV, next_argument + 3, next_argument + 2 + count)}
@@ -78,13 +79,15 @@ const NUMBER = script(`
     local number = false
     if ms > last_ms or (ms == last_ms and seq > last_seq) then
       -- Duplicates count as numbered, or they would be news once the index has lost what they are duplicates of.
-      redis.call('HSET', numbered, partition, id)
-      last_ms, last_seq = ms, seq
-      if not own[1] or (feed_of(own[1]) or feed) == feed then
-        number = redis.call('INCR', counter)
+      last, last_ms, last_seq = id, ms, seq
+      local holder = own[1] and feed_of(own[1])
+      if (holder or feed) == feed then
+        total = total + 1
+        number = total
         redis.call('ZADD', index, number, member)
-        for _, fingerprint in ipairs(own) do
-          if not feed_of(fingerprint) then redis.call('ZADD', fingerprints, number, fingerprint) end
+        for i, fingerprint in ipairs(own) do
+          local is_held = i == 1 and holder or i > 1 and feed_of(fingerprint)
+          if not is_held then redis.call('ZADD', fingerprints, number, fingerprint) end
         end
         first = first or number
       end
@@ -93,7 +96,9 @@ const NUMBER = script(`
     end
     numbers[#numbers + 1] = number
   end
+  if last then redis.call('HSET', numbered, partition, last) end
   if first then
+    redis.call('SET', counter, total)
     -- Never back: what was numbered later must not seem to be earlier.
     local time = redis.call('TIME')
     local latest = tonumber(redis.call('ZRANGE', clock, -1, -1)[1] or 0)
