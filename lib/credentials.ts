@@ -63,7 +63,7 @@ const after = (submitted: ShownCredentials[keyof ShownCredentials], before: Head
   submitted === 'set' ? before : submitted === 'none' ? {} : submitted.given;
 
 /** The header of a user and a password (RFC 7617 2); the user has no colon, either may be empty. */
-export const basicAuthorization = (user: string, password: string): Headers => ({
+const basicAuthorization = (user: string, password: string): Headers => ({
   authorization: `Basic ${Buffer.from(`${user}:${password}`, 'utf8').toString('base64')}`,
 });
 

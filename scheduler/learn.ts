@@ -84,9 +84,10 @@ export async function learn(
     deps.random(),
   );
   const { status, told } = statusAfter(feed, found, now, nextMs);
-  const commit: Omit<Commit, 'outcome'> = { feed, nextMs, facts: { ...facts, ...(told !== undefined && { told }) } };
   const result = await deps.feeds.commit({
-    ...commit,
+    feed,
+    nextMs,
+    facts: { ...facts, ...(told !== undefined && { told }) },
     outcome: { ...outcomeOf(found, changes), ...(status && { status }) },
   });
   if (result === 'conflict') return result;

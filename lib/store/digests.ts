@@ -2,7 +2,7 @@ import type { SubscriptionKey } from '../domain.js';
 import type { RedisClient } from '../redis.js';
 import { dueIn, memberOf } from './due.js';
 import type { Keys } from './keys.js';
-import { script } from './script.js';
+import { NOW, script } from './script.js';
 
 /**
  * What a digest subscription has to be told, until it is told (XEP-0060 pubsub#digest). `ref` is the id of a log record,
@@ -27,11 +27,6 @@ export interface DigestStore {
 
 /** A digest of this many is long enough, and takes enough room. */
 export const DIGEST_FULL = 1_000;
-
-const NOW = `
-  local time = redis.call('TIME')
-  local now = time[1] * 1000 + math.floor(time[2] / 1000)
-`;
 
 // In the order in which they come, not by their refs: the partitions of the firehose are delivered side by side, and
 // what comes late must not stand before what is being told, or it would be forgotten with it.

@@ -1,6 +1,6 @@
 import type { NodeKey, SubscriptionKey } from '../domain.js';
 import type { RedisClient } from '../redis.js';
-import { script } from './script.js';
+import { NOW, script } from './script.js';
 
 /** One subscription as a member of a set. Only the JID, which comes last, may have spaces. */
 export const memberOf = ({ feed, subid, jid }: SubscriptionKey): string => `${feed} ${subid} ${jid}`;
@@ -11,8 +11,7 @@ export function keyFrom(member: string): SubscriptionKey {
 }
 
 const DUE = script(`
-  local time = redis.call('TIME')
-  local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  ${NOW}
   return redis.call('ZRANGE', KEYS[1], '-inf', now, 'BYSCORE', 'LIMIT', 0, ARGV[1])
 `);
 

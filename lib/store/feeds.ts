@@ -17,7 +17,7 @@ import type { FeedStatus } from '../status.js';
 import { grouped } from './grouped.js';
 import { itemsPreamble } from './items.js';
 import { COMMITTED, type Keys } from './keys.js';
-import { script } from './script.js';
+import { fieldsFrom, NOW, script } from './script.js';
 import { DAY_CHARS, dayText, fieldOf, knownFrom, seenText } from './seen.js';
 
 /** What we know of every feed, and when each is due. */
@@ -102,11 +102,6 @@ const FEW_SEEN = 500;
 
 /** So long a feed that nobody follows is kept. */
 export const FORGET_FEED_MS = 30 * 86_400_000;
-
-const NOW = `
-  local time = redis.call('TIME')
-  local now = time[1] * 1000 + math.floor(time[2] / 1000)
-`;
 
 // Lua: whether somebody wants this feed to be looked at: subscribers, or whoever has given it an owner or a
 // configuration, so that it is on the firehose.
@@ -265,7 +260,7 @@ const COMMIT = script(`
   for _ = 1, count() do
     local item, field, memory, kind, entry = take(), take(), take(), take(), take()
     redis.call('HSET', seen, field, today .. memory)
-    local before = kind == 'stored' and redis.call('HGET', items, item)
+    local before = kind == 'stored' and entry ~= '' and redis.call('HGET', items, item)
     if before then
       -- A change too small to be announced leaves the item where it is.
       redis.call('HSET', items, item, string.match(before, '^{"at":%d+') .. ',"entry":' .. entry .. '}')
@@ -408,13 +403,6 @@ function takenFrom(id: FeedId, reply: TakeReply): Taken {
   const [kind, subscribers, flat] = reply;
   const feed = feedFrom(id, fieldsFrom(flat));
   return feed ? { kind, feed, subscribers } : { kind: 'unknown' };
-}
-
-/** The fields of a hash, as Redis gives them one after the other. */
-function fieldsFrom(flat: readonly string[]): Readonly<Record<string, string>> {
-  const fields: Record<string, string> = {};
-  for (let i = 0; i + 1 < flat.length; i += 2) fields[flat[i] ?? ''] = flat[i + 1] ?? '';
-  return fields;
 }
 
 function commitArguments(

@@ -3,7 +3,7 @@ import type { RedisClient } from '../redis.js';
 import type { Keys } from './keys.js';
 import { recordPreamble } from './log.js';
 import { cursorOf, span } from './pages.js';
-import { script } from './script.js';
+import { NOW, script } from './script.js';
 
 /** By when an item was first published, or by when it last was (XEP-0413). */
 export type ItemOrder = 'creation' | 'modification';
@@ -73,8 +73,8 @@ const PUBLISH = script(`
   local feed, items, order, born, log = unpack(KEYS)
   local id, keep, announce = unpack(ARGV)
   if redis.call('HEXISTS', feed, 'name') == 0 then return 0 end
-  local now = redis.call('TIME')
-  local ms = string.format('%.0f', now[1] * 1000 + math.floor(now[2] / 1000))
+  ${NOW}
+  local ms = string.format('%.0f', now)
   for i = 4, #ARGV, 2 do
     local item, content = ARGV[i], ARGV[i + 1]
     if keep ~= '' then hold(feed, items, order, born, item, '{"at":' .. ms .. ',' .. string.sub(content, 2)) end
@@ -105,8 +105,8 @@ const RETRACT_OLDER = script(`
   ${itemsPreamble}
   ${recordPreamble}
   local items, order, born, log = unpack(KEYS)
-  local now = redis.call('TIME')
-  local oldest = now[1] * 1000 + math.floor(now[2] / 1000) - tonumber(ARGV[3])
+  ${NOW}
+  local oldest = now - tonumber(ARGV[3])
   local gone = {}
   for _, item in ipairs(redis.call('ZRANGE', order, 0, ${RETRACT_AT_ONCE - 1})) do
     local at = tonumber(string.match(redis.call('HGET', items, item), '^{"at":(%d+)'))

@@ -3,7 +3,7 @@ import { ready, type RedisClient } from '../redis.js';
 import type { FeedStatus } from '../status.js';
 import { COMMITTED, type Keys } from './keys.js';
 import type { Successor } from './nodes.js';
-import { script } from './script.js';
+import { fieldsFrom, script } from './script.js';
 
 interface Recorded {
   readonly partition: number;
@@ -238,8 +238,7 @@ export function redisLog(redis: RedisClient, listener: RedisClient, keys: Keys):
 }
 
 function recordFrom(partition: number, id: string, fields: readonly string[]): LogRecord {
-  const field: Record<string, string> = {};
-  for (let i = 0; i + 1 < fields.length; i += 2) field[fields[i] ?? ''] = fields[i + 1] ?? '';
+  const field = fieldsFrom(fields);
   const json = (name: string) => JSON.parse(field[name] ?? 'null') as unknown;
   const recorded: Recorded = { partition, id, feed: field['feed'] as FeedId };
   const url = field['url'] as FeedUrl;

@@ -17,7 +17,7 @@ import { itemsPreamble } from './items.js';
 import type { Keys } from './keys.js';
 import { recordPreamble } from './log.js';
 import { cursorOf, span } from './pages.js';
-import { script } from './script.js';
+import { NOW, script } from './script.js';
 
 /** A node as it is stored. */
 export type NodeRecord =
@@ -92,8 +92,7 @@ export interface NodeStore {
 const SETTLE = `
   local feed, directory, unlisted, types, expiring, lifetimes = unpack(KEYS)
   local id, config, access, keep, seconds, typed, kind = unpack(ARGV)
-  local time = redis.call('TIME')
-  local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  ${NOW}
   local function settle()
     redis.call('HSET', feed, 'config', config)
     if keep == '' then redis.call('HDEL', feed, 'keep') else redis.call('HSET', feed, 'keep', keep) end
@@ -179,8 +178,7 @@ const AFFILIATE = script(`
 // Each comes again before what it holds can be late by much: after half of its items' time, from a second to a minute.
 const EXPIRING = script(`
   local expiring, lifetimes = unpack(KEYS)
-  local time = redis.call('TIME')
-  local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  ${NOW}
   local taken = {}
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', expiring, '-inf', now, 'LIMIT', 0, ARGV[1])) do
     local seconds = redis.call('HGET', lifetimes, id)
